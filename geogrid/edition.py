@@ -1,0 +1,177 @@
+"""An edition: one division of a city, complete, proven and never changed.
+
+The micro-grids of an edition are the faces of one planar topology; a grid, village, township,
+county and the city are sets of them, and their polygons are the dissolve of their members. All
+vertices lie on one integer grid of 1e-8 degree (about 1 mm) of CGCS2000 longitude and latitude, so
+that neighbours share equal vertices and every decision is made on int64 without rounding.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from geogrid.codes import LEVELS
+from geogrid.errors import DataError, UnknownCodeError
+from geogrid.schema import EXCHANGE_CRS, GRID_UNIT, as_unit_table
+
+_STEPS = round(1 / GRID_UNIT)
+_UID_NAMESPACE = uuid.UUID("6b1f6f0e-0c3a-5d57-9c55-9d1f5a0d6f11")
+
+
+@dataclass(frozen=True, slots=True)
+class Rings:
+    """Polygons as integer rings.
+
+    Attributes
+    ----------
+    xy : (v, 2) int64
+        Vertices, east and north in steps of 1e-8 degree; each ring is closed, shells run
+        counter-clockwise and holes clockwise.
+    starts : (r + 1,) int64
+        Ring `k` is `xy[starts[k]:starts[k + 1]]`.
+    owners : (r,) int64
+        Row of the polygon that ring `k` belongs to, ascending; the first ring is the shell.
+    """
+
+    xy: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    owners: NDArray[np.int64]
+
+    def half_edges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the directed edges `(e, 4)` x0 y0 x1 y1 and the row of each edge's polygon."""
+        last = np.zeros(len(self.xy), bool)
+        last[self.starts[1:] - 1] = True
+        tail = np.flatnonzero(~last)
+        owner = np.repeat(self.owners, np.diff(self.starts))[tail]
+        return np.hstack([self.xy[tail], self.xy[tail + 1]]), owner
+
+
+@dataclass(frozen=True, slots=True)
+class EditionInfo:
+    """What is known of an edition as a whole: one row of the table `edition`."""
+
+    id: str
+    parent_id: str
+    city: str
+    created: str
+    working_crs: str
+    imagery_source: str
+    imagery_date: str
+    weights: str
+    seed: int
+    parameters: str
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """One division of a city: a table of units for each level, `city` to `microgrid`.
+
+    Build one with `Edition.of`; read one with `geogrid.open`. Tables are sorted by code, hold
+    the columns of `schema.UNIT_COLUMNS` and a geometry `geom` in EPSG:4490, lon-lat order.
+    """
+
+    info: EditionInfo
+    units: Mapping[str, gpd.GeoDataFrame]
+
+    @classmethod
+    def of(cls, info: EditionInfo, units: Mapping[str, gpd.GeoDataFrame]) -> "Edition":
+        """Return the edition of these tables, with its digest.
+
+        Raises
+        ------
+        DataError
+            A level is missing, or a table lacks a column.
+        """
+        missing = [level for level in LEVELS if level not in units]
+        if missing:
+            raise DataError(f"an edition needs the layers {', '.join(LEVELS)}; missing {missing}")
+        tables = {level: as_unit_table(units[level], level) for level in LEVELS}
+        unsigned = cls(replace(info, digest=""), MappingProxyType(tables))
+        return cls(replace(info, digest=_digest(unsigned)), unsigned.units)
+
+    def __getitem__(self, level: str) -> gpd.GeoDataFrame:
+        """Return a copy of the table of `level`."""
+        if level not in self.units:
+            raise UnknownCodeError(f"no level {level!r}; there are {', '.join(self.units)}")
+        return self.units[level].copy()
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of units by level."""
+        return {level: len(table) for level, table in self.units.items()}
+
+    def rings(self, level: str) -> Rings:
+        """Return the polygons of `level` as integer rings, in the order of the table's rows."""
+        return integer_rings(self.units[level].geometry.to_numpy())
+
+
+def integer_rings(polygons: NDArray[np.object_]) -> Rings:
+    """Return `polygons` (degrees) as rings on the integer grid.
+
+    Raises
+    ------
+    DataError
+        A geometry is missing, empty or not a single polygon.
+    """
+    bad = np.flatnonzero((shapely.get_type_id(polygons) != 3) | shapely.is_empty(polygons))
+    if len(bad):
+        raise DataError(f"row {bad[0]} is not a single polygon; repair the layer first")
+    rings, owners = shapely.get_rings(shapely.orient_polygons(polygons), return_index=True)
+    xy, ring_of = shapely.get_coordinates(rings, return_index=True)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(ring_of, minlength=len(rings)))])
+    return Rings(to_integers(xy), starts.astype(np.int64), owners.astype(np.int64))
+
+
+def to_integers(xy: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return degrees as steps of the integer grid, rounded half to even."""
+    return np.rint(xy * _STEPS).astype(np.int64)
+
+
+def to_degrees(xy: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return steps of the integer grid as the nearest degrees; `to_integers` undoes it exactly."""
+    return xy / _STEPS
+
+
+def snap(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Return geometries with every coordinate moved to the nearest point of the integer grid."""
+    moved: NDArray[np.object_] = shapely.transform(
+        geometries, lambda xy: to_degrees(to_integers(xy))
+    )
+    return moved
+
+
+def uid_of(code: str) -> str:
+    """Return the permanent id of the unit to which `code` is issued; codes are never reused."""
+    return str(uuid.uuid5(_UID_NAMESPACE, code))
+
+
+def _digest(edition: Edition) -> str:
+    """SHA-256 over the information, the attributes and the integer geometry of every level."""
+    digest = hashlib.sha256(repr(sorted(asdict(edition.info).items())).encode())
+    for level, table in edition.units.items():
+        rings = edition.rings(level)
+        text = table.drop(columns="geom").to_csv(index=False, lineterminator="\n")
+        digest.update(f"{level}\n{text}".encode())
+        for array in (rings.xy, rings.starts, rings.owners):
+            digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+__all__ = [
+    "EXCHANGE_CRS",
+    "Edition",
+    "EditionInfo",
+    "Rings",
+    "integer_rings",
+    "snap",
+    "to_degrees",
+    "to_integers",
+    "uid_of",
+]
