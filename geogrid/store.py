@@ -142,7 +142,8 @@ def read_edition(path: Path) -> Edition:
             "Make one with `geogrid partition`, or check raw layers with `geogrid check`."
         )
     row = read_layer(path, "edition").iloc[0]
-    info = EditionInfo(**{field.name: row[field.name] for field in fields(EditionInfo)})
+    text = {field.name: row[field.name] or "" for field in fields(EditionInfo)}
+    info = EditionInfo(**text | {"seed": int(row["seed"])})
     edition = Edition.of(info, {level: read_layer(path, level) for level in LEVELS})
     if edition.info.digest != info.digest:
         raise DataError(

@@ -1,0 +1,123 @@
+"""What the eye would follow: a relief that is high on roads, banks, field and block edges.
+
+In fields the colour gradient (Di Zenzo's, over the three channels of Lab) shows the edges. In towns
+it fires on every roof and shadow; there a long, homogeneous, oriented bar that differs from both
+its sides shows the streets, and its crest is the centre line. The two are blended by how built-up a
+place looks. Given lines (roads, rivers, railways) are laid on top as the highest barriers.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from geogrid._kernels import lines
+
+# Metres: a street bar of 90 m with a homogeneity weight of 1 gave a lift over chance of .60 at 5 m
+# tolerance against .14 for the gradient (Hura, 21 digitised streets).
+_BAR_LENGTH = 90.0
+_BAR_SIDE = 8.0
+_HOMOGENEITY = 1.0
+_SIGMA_PIXELS = 1.5
+# Mean gradient (Lab units a pixel) over 60 m: below the first nothing is built, above the second
+# all is.
+_BUILT_UP_FROM = 4.0
+_BUILT_UP_TO = 9.0
+_BUILT_UP_RADIUS = 60.0
+_HIGHEST = 65535
+_RELIEF_PER_LAB_UNIT = 256.0
+
+
+@dataclass(frozen=True, slots=True)
+class Barriers:
+    """The relief of one window.
+
+    Attributes
+    ----------
+    relief : (height, width) uint16
+        1/256 Lab units of contrast; 65535 on given lines.
+    lab : (height, width, 3) float32
+        Smoothed colour, CIE Lab.
+    built_up : (height, width) float32
+        How built-up the surroundings look, 0 to 1.
+    """
+
+    relief: NDArray[np.uint16]
+    lab: NDArray[np.float32]
+    built_up: NDArray[np.float32]
+
+
+def detect(
+    rgb: NDArray[np.uint8],
+    step: float,
+    *,
+    valid: NDArray[np.bool_] | None = None,
+    given_lines: list[NDArray[np.int32]] | None = None,
+) -> Barriers:
+    """Return the barriers that an image shows.
+
+    Parameters
+    ----------
+    rgb : (height, width, 3) uint8
+        The image.
+    step : float
+        Metres a pixel.
+    valid : (height, width) bool, optional
+        Pixels that hold data; the others are filled from their neighbours first.
+    given_lines : list of (n, 2) int32
+        Lines in pixels (col, row) that must not be crossed lightly.
+    """
+    if valid is not None and not valid.all():
+        rgb = _filled(rgb, valid)
+    lab = cv2.cvtColor(np.float32(rgb) / np.float32(255), cv2.COLOR_RGB2LAB)
+    smooth = cv2.GaussianBlur(lab, (0, 0), _SIGMA_PIXELS, borderType=cv2.BORDER_REFLECT)
+    gradient = _gradient(smooth)
+    built_up = _built_up(gradient, step)
+    street = _streets(lab, built_up, step)
+    relief = built_up * (street + 0.2 * gradient) + (1 - built_up) * (gradient + 0.5 * street)
+    steps = np.minimum(relief * _RELIEF_PER_LAB_UNIT, _HIGHEST - 1).astype(np.uint16)
+    if given_lines:
+        cv2.polylines(steps, given_lines, isClosed=False, color=_HIGHEST)
+    return Barriers(steps, smooth, built_up)
+
+
+def _filled(rgb: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Extend the image over missing pixels, so that the edge of the data is no barrier."""
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~valid).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    if not valid.any():
+        return rgb
+    colour_of = np.zeros((nearest.max() + 1, 3), np.uint8)
+    colour_of[nearest[valid]] = rgb[valid]
+    filled: NDArray[np.uint8] = colour_of[nearest]
+    return filled
+
+
+def _gradient(lab: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return Di Zenzo's gradient: the root of the largest eigenvalue of the summed tensor."""
+    dx = cv2.Sobel(lab, cv2.CV_32F, 1, 0, scale=0.125)
+    dy = cv2.Sobel(lab, cv2.CV_32F, 0, 1, scale=0.125)
+    return lines.largest_eigenvalue_root(dx, dy)
+
+
+def _built_up(gradient: NDArray[np.float32], step: float) -> NDArray[np.float32]:
+    sigma = _BUILT_UP_RADIUS / 2 / step
+    # The median of the surroundings would be truer; capping single strong edges does as well.
+    capped = np.minimum(gradient, 2 * _BUILT_UP_TO)
+    mean = cv2.GaussianBlur(capped, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    share = (mean - _BUILT_UP_FROM) / (_BUILT_UP_TO - _BUILT_UP_FROM)
+    return np.clip(share, 0, 1).astype(np.float32)
+
+
+def _streets(
+    lab: NDArray[np.float32], built_up: NDArray[np.float32], step: float
+) -> NDArray[np.float32]:
+    """Return the response of the oriented bar, only where something is built (it is dear)."""
+    if step < 4:
+        lab = cv2.GaussianBlur(lab, (0, 0), 2.5 / step, borderType=cv2.BORDER_REFLECT)
+    taps = round(_BAR_LENGTH / max(step, 5.0)) | 1
+    spacing = _BAR_LENGTH / step / (taps - 1)
+    side = max(_BAR_SIDE / step, 2.0)
+    return lines.oriented_bar(lab, built_up > 0.05, taps, spacing, side, _HOMOGENEITY)

@@ -1,0 +1,265 @@
+"""From labelled pixels to polygons on the integer grid, cut at the exact village outline.
+
+Neighbouring zones share every vertex: a border is traced and simplified once for both. The village
+outline stays as given; where an inner border meets it, a vertex is inserted, and `node_shared`
+inserts the same vertex into the village across.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from geogrid._kernels import segment, trace
+from geogrid.edition import to_degrees
+from geogrid.errors import DataError
+from geogrid.partition.imagery import Lattice, Window
+
+# Pixels; triangles below its square go. 1.5 takes the stairs away and leaves corners that show.
+_TOLERANCES = (1.5, 0.5, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """The zones of one village as polygons.
+
+    Attributes
+    ----------
+    polygons : (n,) polygons
+        Coordinates are steps of the integer grid (1e-8 degree) from `origin`, held as floats.
+    inserted : (k, 6) int64
+        A vertex (x, y) inserted into the outline's segment from (ax, ay) to (bx, by), as
+        `ax ay bx by x y`, a before b in order of x, then y.
+    """
+
+    polygons: NDArray[np.object_]
+    origin: NDArray[np.int64]
+    inserted: NDArray[np.int64]
+
+
+def outline_zones(
+    labels: NDArray[np.int32],
+    village: NDArray[np.int64],
+    lattice: Lattice,
+    window: Window,
+    to_exchange: pyproj.Transformer,
+) -> Outlines:
+    """Return the polygons of zones 0..n-1 of a village, in the order of their numbers.
+
+    Parameters
+    ----------
+    labels : (height, width) int32
+        Zone of each pixel of the window, -1 outside the village; every zone is 4-connected.
+    village : (v, 2) int64
+        The village's shell on the integer grid, closed, counter-clockwise.
+    to_exchange : pyproj.Transformer
+        From the lattice's CRS to EPSG:4490, x first.
+
+    Raises
+    ------
+    DataError
+        A zone has no land inside the outline, however finely it is drawn.
+    """
+    n = int(labels.max()) + 1
+    origin = village.min(axis=0)
+    shell = shapely.Polygon((village - origin).astype(np.float64))
+    if n == 1:
+        return Outlines(np.array([shell]), origin, np.empty((0, 6), np.int64))
+    traced = _traced_polygons(segment.flood(labels), n)
+    for tolerance in _TOLERANCES:
+        simple = shapely.coverage_simplify(traced, tolerance) if tolerance else traced
+        zones = shapely.transform(
+            simple, lambda xy: _to_grid(xy, lattice, window, to_exchange) - origin
+        )
+        polygons = _cut_at_outline(zones, shell)
+        if polygons is not None:
+            return Outlines(polygons, origin, _inserted(polygons, village - origin) + np.tile(origin, 3))
+    raise DataError(
+        f"a zone at {to_degrees(origin).tolist()} has no land inside its village; "
+        "the village is narrower than a pixel there. Work at a finer resolution."
+    )
+
+
+def node_shared(
+    xy: NDArray[np.int64], starts: NDArray[np.int64], inserted: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Insert into all rings the vertices that either side inserted into a shared segment.
+
+    Parameters
+    ----------
+    xy, starts : (v, 2), (r + 1,) int64
+        Closed rings.
+    inserted : (k, 6) int64
+        As in `Outlines`, of all villages.
+    """
+    missing = _missing_vertices(inserted)
+    last = np.zeros(len(xy), bool)
+    last[starts[1:] - 1] = True
+    tail = np.flatnonzero(~last)
+    edges = pd.DataFrame(np.hstack([xy[tail], xy[tail + 1]]), columns=["ux", "uy", "vx", "vy"])
+    edges["place"] = tail + 1
+    found = edges.merge(missing, on=["ux", "uy", "vx", "vy"])
+    found = found.sort_values(["place", "rank"], kind="stable")
+    place = found["place"].to_numpy()
+    grown = np.insert(xy, place, found[["x", "y"]].to_numpy(), axis=0)
+    added = np.bincount(np.searchsorted(starts, place, side="right") - 1, minlength=len(starts) - 1)
+    return grown, starts + np.concatenate([[0], np.cumsum(added)])
+
+
+def _traced_polygons(labels: NDArray[np.int32], n: int) -> NDArray[np.object_]:
+    """Return the outlines of labels 0..n-1 as polygons in pixels (col, row), a valid coverage."""
+    xy, starts, owners = trace.outlines(labels)
+    closed = np.insert(xy, starts[1:], xy[starts[:-1]], axis=0) / 2
+    starts = starts + np.arange(len(starts))
+    rings = shapely.linearrings(closed, indices=np.repeat(np.arange(len(owners)), np.diff(starts)))
+    hole = ~shapely.is_ccw(rings)  # rows grow downwards: a clockwise shell is counter-clockwise
+    order = np.lexsort([hole, owners])
+    sizes = np.diff(starts)[order]
+    pick = np.repeat(starts[order] - np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes)
+    coordinates = closed[pick + np.arange(len(pick))]
+    ring_offsets = np.concatenate([[0], np.cumsum(sizes)])
+    polygon_offsets = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=n))])
+    polygons: NDArray[np.object_] = shapely.from_ragged_array(
+        shapely.GeometryType.POLYGON, coordinates, (ring_offsets, polygon_offsets)
+    )
+    return polygons
+
+
+def _to_grid(
+    xy: NDArray[np.float64], lattice: Lattice, window: Window, to_exchange: pyproj.Transformer
+) -> NDArray[np.float64]:
+    east = lattice.x0 + (window.col + xy[:, 0]) * lattice.step
+    north = lattice.y0 - (window.row + xy[:, 1]) * lattice.step
+    lon, lat = to_exchange.transform(east, north)
+    return np.column_stack([np.rint(lon * 1e8), np.rint(lat * 1e8)])
+
+
+def _cut_at_outline(
+    zones: NDArray[np.object_], shell: shapely.Polygon
+) -> NDArray[np.object_] | None:
+    """Return the parts of the zones inside `shell`, one polygon each, or None if one has none."""
+    borders = shapely.boundary(np.append(zones, shell))
+    noded = shapely.union_all(borders, grid_size=1.0)
+    faces = shapely.get_parts(shapely.polygonize([noded]))
+    inside = shapely.point_on_surface(faces)
+    faces, inside = _within(faces, inside, shell)
+    face, zone = shapely.STRtree(zones).query(inside, predicate="intersects")
+    owner = np.full(len(faces), -1)
+    owner[face[::-1]] = zone[::-1]
+    owner = _one_piece_each(faces, owner, len(zones))
+    if len(np.setdiff1d(np.arange(len(zones)), owner)):
+        return None
+    order = np.argsort(owner, kind="stable")
+    groups = np.split(faces[order], np.cumsum(np.bincount(owner, minlength=len(zones)))[:-1])
+    joined = np.array(
+        [group[0] if len(group) == 1 else shapely.coverage_union_all(group) for group in groups]
+    )
+    return joined if (shapely.get_type_id(joined) == 3).all() else None
+
+
+def _within(
+    faces: NDArray[np.object_], points: NDArray[np.object_], shell: shapely.Polygon
+) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+    shapely.prepare(shell)
+    kept = shapely.contains(shell, points)
+    return faces[kept], points[kept]
+
+
+def _one_piece_each(
+    faces: NDArray[np.object_], owner: NDArray[np.int64], n: int
+) -> NDArray[np.int64]:
+    """Leave each zone its largest face; give the others, smallest first, to the neighbour with
+    the longest shared border (a zone may be cut in two where the outline bends inwards).
+    """
+    owner = owner.copy()
+    area = shapely.area(faces)
+    by_size = np.argsort(area, kind="stable")
+    main = np.full(n, -1)
+    for face in by_size:
+        if owner[face] >= 0:
+            main[owner[face]] = face
+    waiting = [face for face in by_size if owner[face] < 0 or main[owner[face]] != face]
+    settled = np.ones(len(faces), bool)
+    settled[waiting] = False
+    while waiting:
+        remaining = []
+        for face in waiting:
+            others = np.flatnonzero(settled)
+            shared = shapely.length(
+                shapely.intersection(shapely.boundary(faces[face]), shapely.boundary(faces[others]))
+            )
+            if shared.max(initial=0) > 0:
+                owner[face] = owner[others[np.argmax(shared)]]
+                settled[face] = True
+            else:
+                remaining.append(face)
+        if len(remaining) == len(waiting):
+            break
+        waiting = remaining
+    return owner
+
+
+def _inserted(polygons: NDArray[np.object_], village: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the vertices that lie on the outline without being its vertices, with the segment."""
+    following = _outline_edges(polygons)
+    rows = []
+    for a, b in zip(map(tuple, village[:-1].tolist()), map(tuple, village[1:].tolist()), strict=True):
+        here = _nearest_to_line(following[a], a, b)
+        while here != b:
+            rows.append((*min(a, b), *max(a, b), *here))
+            here = following[here][0]
+    return np.array(rows, np.int64).reshape(-1, 6)
+
+
+def _outline_edges(
+    polygons: NDArray[np.object_],
+) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """Return where the directed edges lead that no neighbour walks in the other direction."""
+    rings = shapely.get_rings(shapely.orient_polygons(polygons))
+    xy, ring = shapely.get_coordinates(rings, return_index=True)
+    points = list(map(tuple, xy.astype(np.int64).tolist()))
+    same = np.flatnonzero(ring[:-1] == ring[1:]).tolist()
+    edges = {(points[k], points[k + 1]) for k in same}
+    following: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for tail, head in sorted(edges):
+        if (head, tail) not in edges:
+            following.setdefault(tail, []).append(head)
+    return following
+
+
+def _nearest_to_line(
+    choices: list[tuple[int, int]], a: tuple[int, int], b: tuple[int, int]
+) -> tuple[int, int]:
+    """Return the choice that leaves `a` in the direction of `b`: an outline may touch itself."""
+    if len(choices) == 1 or b in choices:
+        return choices[0] if len(choices) == 1 else b
+    ahead = np.array(b) - np.array(a)
+    ways = np.array(choices) - np.array(a)
+    return choices[int(np.argmax(ways @ ahead / np.hypot(ways[:, 0], ways[:, 1])))]
+
+
+def _missing_vertices(inserted: NDArray[np.int64]) -> pd.DataFrame:
+    """List, for every piece of a segment that somebody may hold, the vertices missing in it.
+
+    A segment from a to b with the vertices 1, 2 in all may stand in a ring as a-b, a-1-b, a-2-b
+    or a-1-2-b, depending on who inserted what; so a-b misses 1 and 2, a-2 misses 1, 1-b misses 2.
+    """
+    columns = ["ax", "ay", "bx", "by", "x", "y"]
+    table = pd.DataFrame(inserted, columns=columns).drop_duplicates()
+    along = (table.x - table.ax) * (table.bx - table.ax) + (table.y - table.ay) * (
+        table.by - table.ay
+    )
+    table = table.assign(along=along).sort_values([*columns[:4], "along", "x", "y"])
+    rows = []
+    for segment_ends, group in table.groupby(columns[:4], sort=False):
+        chain = [segment_ends[:2], *zip(group.x, group.y, strict=True), segment_ends[2:]]
+        for i in range(len(chain) - 2):
+            for j in range(i + 2, len(chain)):
+                between = chain[i + 1 : j]
+                for rank, point in enumerate(between):
+                    rows.append((*chain[i], *chain[j], *point, rank))
+                    rows.append((*chain[j], *chain[i], *point, len(between) - 1 - rank))
+    return pd.DataFrame(rows, columns=["ux", "uy", "vx", "vy", "x", "y", "rank"])
