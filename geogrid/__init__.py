@@ -1,3 +1,30 @@
-"""Divide a city into governance grids, check them, and find the grid of a point."""
+"""Divide a city into governance grids, check them, and find the grid of a point.
+
+>>> import geogrid as gg
+>>> sorted(set(gg.__all__) & {"open", "check", "Locator", "map"})
+['Locator', 'check', 'map', 'open']
+
+Names are imported when they are first used: `import geogrid` is instant.
+"""
+
+from importlib import import_module
 
 __version__ = "0.1.0"
+
+_SOURCES = {
+    "Edition": ("geogrid.edition", "Edition"),
+    "Locator": ("geogrid.locate", "Locator"),
+    "check": ("geogrid.coverage.check", "check"),
+    "map": ("geogrid.maps", "map_of"),
+    "open": ("geogrid.store", "read_edition"),
+}
+
+__all__ = ["__version__", *sorted(_SOURCES)]  # noqa: PLE0604  # names of _SOURCES
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name at first use."""
+    if name not in _SOURCES:
+        raise AttributeError(f"module 'geogrid' has no attribute {name!r}")
+    module, attribute = _SOURCES[name]
+    return getattr(import_module(module), attribute)

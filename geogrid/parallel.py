@@ -35,9 +35,7 @@ def default_engine() -> Engine:
     return Engine(workers=len(os.sched_getaffinity(0)))
 
 
-def run(
-    fn: Callable[[Unit], Result], units: Sequence[Unit], engine: Engine
-) -> Iterator[Result]:
+def run(fn: Callable[[Unit], Result], units: Sequence[Unit], engine: Engine) -> Iterator[Result]:
     """Yield `fn(unit)` for each unit, in the order of `units`.
 
     Parameters

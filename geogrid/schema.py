@@ -53,7 +53,9 @@ def require_crs(frame: gpd.GeoDataFrame, what: str) -> None:
 def as_unit_table(frame: gpd.GeoDataFrame, level: str) -> gpd.GeoDataFrame:
     """Return `frame` with the unit columns in order, typed and sorted by code."""
     require_columns(frame, tuple(UNIT_COLUMNS), f"layer {level}")
-    table = frame[[*UNIT_COLUMNS, frame.geometry.name]].rename(columns={frame.geometry.name: "geom"})
+    table = frame[[*UNIT_COLUMNS, frame.geometry.name]].rename(
+        columns={frame.geometry.name: "geom"}
+    )
     table = table.set_geometry("geom")
     for column, kind in UNIT_COLUMNS.items():
         if kind == "integer":

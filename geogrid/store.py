@@ -36,7 +36,9 @@ def replacing(target: Path) -> Iterator[Path]:
         The folder is missing or cannot be written, or the disk is full. `target` is unchanged.
     """
     if not target.parent.is_dir():
-        raise DataError(f"cannot write {target}: there is no folder {target.parent}. Make it first.")
+        raise DataError(
+            f"cannot write {target}: there is no folder {target.parent}. Make it first."
+        )
     draft = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
     try:
         yield draft
@@ -44,7 +46,9 @@ def replacing(target: Path) -> Iterator[Path]:
         draft.replace(target)
         _flush(target.parent)
     except OSError as error:
-        raise DataError(f"cannot write {target}: {error}. The old file, if any, is whole.") from error
+        raise DataError(
+            f"cannot write {target}: {error}. The old file, if any, is whole."
+        ) from error
     finally:
         for leftover in target.parent.glob(f"{draft.name}*"):
             leftover.unlink(missing_ok=True)
@@ -120,9 +124,9 @@ def read_vector(path: Path) -> gpd.GeoDataFrame:
 
 def write_edition(edition: Edition, path: Path, *, tables: Mapping[str, pd.DataFrame]) -> None:
     """Write an edition as a GeoPackage, with further tables (reports, layers) beside it."""
-    layers: dict[str, pd.DataFrame] = {
-        level: edition.units[level] for level in LEVELS
-    } | {"edition": pd.DataFrame([asdict(edition.info)])}
+    layers: dict[str, pd.DataFrame] = {level: edition.units[level] for level in LEVELS} | {
+        "edition": pd.DataFrame([asdict(edition.info)])
+    }
     write_layers(path, layers | dict(tables), date=edition.info.created)
 
 

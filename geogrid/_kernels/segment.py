@@ -154,7 +154,9 @@ def merge(
     heap = [(0.0, np.int64(-1))]
     heap.pop()
     for edge in range(m):
-        heap.append((_cost(edge, ends, length, climb, mass, colour, rim, power, tint, grip, most), edge))
+        heap.append(
+            (_cost(edge, ends, length, climb, mass, colour, rim, power, tint, grip, most), edge)
+        )
     heapq.heapify(heap)
     left = n
     while left > target and len(heap) > 0:
@@ -199,7 +201,9 @@ def merge(
                     climb[twin] += climb[e]
                     alive[e] = False
                     drop = True
-                    fresh = _cost(twin, ends, length, climb, mass, colour, rim, power, tint, grip, most)
+                    fresh = _cost(
+                        twin, ends, length, climb, mass, colour, rim, power, tint, grip, most
+                    )
                     heapq.heappush(heap, (fresh, twin))
                 else:
                     seen[other] = e

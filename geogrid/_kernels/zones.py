@@ -46,9 +46,7 @@ def bisect(
         nodes = np.flatnonzero(zone == current).astype(np.int32)
         for k in range(len(nodes)):
             local[nodes[k]] = k
-        side, parts_inside = _best_cut(
-            nodes, local, row, neighbour, cost, show, weight, parts
-        )
+        side, parts_inside = _best_cut(nodes, local, row, neighbour, cost, show, weight, parts)
         for k in range(len(nodes)):
             local[nodes[k]] = -1
             if side[k]:
@@ -90,7 +88,9 @@ def _best_cut(
     best_parts = 1
     for _ in range(_TRIES):
         order, parent = _random_tree(nodes, local, row, neighbour, show)
-        below, count, border = _subtree_sums(nodes, local, order, parent, row, neighbour, cost, weight)
+        below, count, border = _subtree_sums(
+            nodes, local, order, parent, row, neighbour, cost, weight
+        )
         for position in range(1, n):
             v = order[position]
             inside = round(below[v] / mean)

@@ -60,7 +60,6 @@ def grow(
     *,
     mass: NDArray[np.float32],
     weight: NDArray[np.float32],
-    fewest: int,
 ) -> Atoms:
     """Grow the atoms of one village.
 
@@ -72,12 +71,10 @@ def grow(
         The village's pixels. Only their largest 4-connected part is divided; pixels beyond a
         bottleneck narrower than a pixel join the nearest atom when outlines are drawn.
     mass : (height, width) float32
-        How many atoms a pixel is worth; their sum is the number of atoms asked for.
+        How many atoms a pixel is worth; their sum is the number of atoms asked for. Fewer come
+        out where the village has fewer basins.
     weight : (height, width) float32
         What is to be balanced, by pixel.
-    fewest : int
-        The least number of atoms wanted, whatever the mass says. Fewer come out only where the
-        village has fewer basins.
     """
     inside = segment.largest_component(inside)
     labels = segment.toboggan(barriers.relief, inside)
@@ -86,7 +83,7 @@ def grow(
     bands = np.dstack([barriers.lab, mass, np.ones_like(mass)])
     sums = segment.sums_by_label(labels, bands, n)
     total = sums[:, 3].sum()
-    target = max(fewest, round(total), 1)
+    target = max(round(total), 1)
     joined = segment.merge(
         first, second, length, climb, sums[:, 3] * (target / total), sums[:, :3] / sums[:, 4:5],
         _rims(labels, n), target=target, power=_SIZE_POWER, tint=_TINT, grip=_GRIP, most=_HEAVIEST,

@@ -248,9 +248,7 @@ def _reader(path: Path) -> rasterio.DatasetReader:
     return _open(path)
 
 
-def _read_native(
-    imagery: Imagery, window: Window
-) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+def _read_native(imagery: Imagery, window: Window) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
     source = _reader(imagery.path)
     if _on_lattice(source, imagery.lattice):
         return _read_direct(source, imagery, window)

@@ -14,7 +14,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geogrid._kernels import segment, trace
-from geogrid.edition import to_degrees
+from geogrid.edition import to_degrees, to_integers
 from geogrid.errors import DataError
 from geogrid.partition.imagery import Lattice, Window
 
@@ -29,20 +29,19 @@ class Outlines:
     Attributes
     ----------
     polygons : (n,) polygons
-        Coordinates are steps of the integer grid (1e-8 degree) from `origin`, held as floats.
+        In EPSG:4490, on the integer grid.
     inserted : (k, 6) int64
         A vertex (x, y) inserted into the outline's segment from (ax, ay) to (bx, by), as
         `ax ay bx by x y`, a before b in order of x, then y.
     """
 
     polygons: NDArray[np.object_]
-    origin: NDArray[np.int64]
     inserted: NDArray[np.int64]
 
 
 def outline_zones(
     labels: NDArray[np.int32],
-    village: NDArray[np.int64],
+    village: shapely.Polygon,
     lattice: Lattice,
     window: Window,
     to_exchange: pyproj.Transformer,
@@ -53,8 +52,8 @@ def outline_zones(
     ----------
     labels : (height, width) int32
         Zone of each pixel of the window, -1 outside the village; every zone is 4-connected.
-    village : (v, 2) int64
-        The village's shell on the integer grid, closed, counter-clockwise.
+    village : Polygon
+        The village's exact outline in degrees (EPSG:4490), on the integer grid.
     to_exchange : pyproj.Transformer
         From the lattice's CRS to EPSG:4490, x first.
 
@@ -64,19 +63,21 @@ def outline_zones(
         A zone has no land inside the outline, however finely it is drawn.
     """
     n = int(labels.max()) + 1
-    origin = village.min(axis=0)
-    shell = shapely.Polygon((village - origin).astype(np.float64))
+    origin = to_integers(np.array(village.bounds[:2]))
+    exact = shapely.transform(village, lambda xy: (to_integers(xy) - origin).astype(np.float64))
     if n == 1:
-        return Outlines(np.array([shell]), origin, np.empty((0, 6), np.int64))
+        return Outlines(np.array([village]), np.empty((0, 6), np.int64))
     traced = _traced_polygons(segment.flood(labels), n)
     for tolerance in _TOLERANCES:
         simple = shapely.coverage_simplify(traced, tolerance) if tolerance else traced
         zones = shapely.transform(
             simple, lambda xy: _to_grid(xy, lattice, window, to_exchange) - origin
         )
-        polygons = _cut_at_outline(zones, shell)
+        polygons = _cut_at_outline(zones, exact)
         if polygons is not None:
-            return Outlines(polygons, origin, _inserted(polygons, village - origin) + np.tile(origin, 3))
+            inserted = _inserted(polygons, exact) + np.tile(origin, 3)
+            degrees = shapely.transform(polygons, lambda xy: to_degrees(np.int64(xy) + origin))
+            return Outlines(degrees, inserted)
     raise DataError(
         f"a zone at {to_degrees(origin).tolist()} has no land inside its village; "
         "the village is narrower than a pixel there. Work at a finer resolution."
@@ -138,14 +139,14 @@ def _to_grid(
 
 
 def _cut_at_outline(
-    zones: NDArray[np.object_], shell: shapely.Polygon
+    zones: NDArray[np.object_], village: shapely.Polygon
 ) -> NDArray[np.object_] | None:
-    """Return the parts of the zones inside `shell`, one polygon each, or None if one has none."""
-    borders = shapely.boundary(np.append(zones, shell))
+    """Return the parts of the zones inside `village`, one polygon each, or None if one has none."""
+    borders = shapely.boundary(np.append(zones, village))
     noded = shapely.union_all(borders, grid_size=1.0)
     faces = shapely.get_parts(shapely.polygonize([noded]))
     inside = shapely.point_on_surface(faces)
-    faces, inside = _within(faces, inside, shell)
+    faces, inside = _within(faces, inside, village)
     face, zone = shapely.STRtree(zones).query(inside, predicate="intersects")
     owner = np.full(len(faces), -1)
     owner[face[::-1]] = zone[::-1]
@@ -161,10 +162,10 @@ def _cut_at_outline(
 
 
 def _within(
-    faces: NDArray[np.object_], points: NDArray[np.object_], shell: shapely.Polygon
+    faces: NDArray[np.object_], points: NDArray[np.object_], village: shapely.Polygon
 ) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
-    shapely.prepare(shell)
-    kept = shapely.contains(shell, points)
+    shapely.prepare(village)
+    kept = shapely.contains(village, points)
     return faces[kept], points[kept]
 
 
@@ -202,11 +203,11 @@ def _one_piece_each(
     return owner
 
 
-def _inserted(polygons: NDArray[np.object_], village: NDArray[np.int64]) -> NDArray[np.int64]:
+def _inserted(polygons: NDArray[np.object_], village: shapely.Polygon) -> NDArray[np.int64]:
     """Return the vertices that lie on the outline without being its vertices, with the segment."""
     following = _outline_edges(polygons)
     rows = []
-    for a, b in zip(map(tuple, village[:-1].tolist()), map(tuple, village[1:].tolist()), strict=True):
+    for a, b in _directed_edges(np.array([village])):
         here = _nearest_to_line(following[a], a, b)
         while here != b:
             rows.append((*min(a, b), *max(a, b), *here))
@@ -218,16 +219,21 @@ def _outline_edges(
     polygons: NDArray[np.object_],
 ) -> dict[tuple[int, int], list[tuple[int, int]]]:
     """Return where the directed edges lead that no neighbour walks in the other direction."""
-    rings = shapely.get_rings(shapely.orient_polygons(polygons))
-    xy, ring = shapely.get_coordinates(rings, return_index=True)
-    points = list(map(tuple, xy.astype(np.int64).tolist()))
-    same = np.flatnonzero(ring[:-1] == ring[1:]).tolist()
-    edges = {(points[k], points[k + 1]) for k in same}
+    edges = set(_directed_edges(polygons))
     following: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for tail, head in sorted(edges):
         if (head, tail) not in edges:
             following.setdefault(tail, []).append(head)
     return following
+
+
+def _directed_edges(
+    polygons: NDArray[np.object_],
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    rings = shapely.get_rings(shapely.orient_polygons(polygons))
+    xy, ring = shapely.get_coordinates(rings, return_index=True)
+    points = list(map(tuple, xy.astype(np.int64).tolist()))
+    return [(points[k], points[k + 1]) for k in np.flatnonzero(ring[:-1] == ring[1:]).tolist()]
 
 
 def _nearest_to_line(

@@ -15,7 +15,7 @@ _EVENNESS = 20.0
 # A border that shows fully costs this share of its length; 1 would not follow edges at all.
 _DISCOUNT = 0.35
 # Lab units of mean relief at which a border counts as seen.
-_SEEN = 6.0
+SEEN = 6.0
 # Weight that an even share of the village's land adds, so that empty land is divided as well.
 _LAND_SHARE = 0.02
 
@@ -67,6 +67,13 @@ def assign(
     return grid, microgrid
 
 
+def border_lengths(atoms: Atoms, zone: NDArray[np.int32]) -> tuple[float, float]:
+    """Return the length of the borders between zones, and of those that are seen, in pixels."""
+    between = zone[atoms.first] != zone[atoms.second]
+    seen = between & (atoms.strength >= SEEN)
+    return float(atoms.length[between].sum()), float(atoms.length[seen].sum())
+
+
 def _load(atoms: Atoms) -> NDArray[np.float64]:
     total = atoms.weight.sum()
     land = atoms.area / atoms.area.sum()
@@ -85,9 +92,7 @@ def _divide(
     n_zones, seed = count_and_seed
     seed %= 2**32 - 1
     cost = graph.length * (1 - (1 - _DISCOUNT) * graph.show)
-    start = kernel.bisect(
-        graph.row, graph.neighbour, cost, graph.show, load, n_zones, seed
-    )
+    start = kernel.bisect(graph.row, graph.neighbour, cost, graph.show, load, n_zones, seed)
     return kernel.anneal(
         graph.row, graph.neighbour, cost, load, area, outer, start, n_zones,
         sweeps=_SWEEPS, evenness=_EVENNESS, seed=seed,
@@ -124,7 +129,7 @@ def _rows(
     source = np.concatenate([first, second])
     order = np.argsort(source, kind="stable")
     row = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=n))])
-    show = np.minimum(strength / _SEEN, 1.0)
+    show = np.minimum(strength / SEEN, 1.0)
     return _Graph(
         row=row.astype(np.int64),
         neighbour=np.concatenate([second, first])[order].astype(np.int32),

@@ -1,0 +1,242 @@
+"""The commands: each parses, calls the library, and shapes the answer."""
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from geogrid.cli.console import EXIT_FINDINGS, Console, default_language, errors_as_exit_codes
+
+app = typer.Typer(
+    name="geogrid",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    help="Divide a city into grids, check them, find the grid of a point. "
+    "划分网格、检查覆盖、落格定位。",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")]
+Lang = Annotated[str, typer.Option("--lang", help="Language of messages: zh or en.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", help="Processes; all processors by default.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option("--scheduler", help="Address of a Dask scheduler instead.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Same inputs and seed, same bytes.")]
+Date = Annotated[str | None, typer.Option("--date", help="Day of issue, YYYY-MM-DD.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("geogrid-demo"),
+    counties: Annotated[str, typer.Option("--counties", help="Names or codes, by comma.")] = "",
+    serve: Annotated[bool, typer.Option(help="Serve the map at the end.")] = True,
+    port: Annotated[int, typer.Option(help="Port of the map page.")] = 8000,
+    seed: Seed = 1,
+    workers: Workers = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    lang: Lang = default_language(),
+) -> None:
+    """Run the main job end to end on the sample city. 在示例城市上完整演示。"""
+    console = Console(lang, quiet)
+    with errors_as_exit_codes(console):
+        from geogrid.cli.demo import Demo, run_demo
+
+        plan = Demo(out, _names(counties), seed, _engine(workers, None), _today(None))
+        summary = run_demo(plan, console)
+        print(json.dumps(summary.as_json(), ensure_ascii=False) if as_json else summary.text(lang))
+        if serve:
+            _serve(console, summary.city, summary.imagery, ("127.0.0.1", port))
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    counties: Annotated[str, typer.Option("--counties", help="Names or codes, by comma.")] = "",
+    resolution: Annotated[float, typer.Option("--resolution", help="Metres a pixel.")] = 5.0,
+    seed: Seed = 1,
+    workers: Workers = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    lang: Lang = default_language(),
+) -> None:
+    """Write the inputs of the invented sample city. 生成虚构的示例城市数据。"""
+    console = Console(lang, quiet)
+    with errors_as_exit_codes(console), console.progress() as tick:
+        from geogrid import sample as city
+
+        summary = city.write(
+            folder,
+            counties=_names(counties) or None,
+            resolution=resolution,
+            seed=seed,
+            workers=_engine(workers, None).workers,
+            progress=lambda stage, share: tick(stage, share, 1.0),
+        )
+    _answer(summary.as_json(), summary.text(lang), as_json)
+
+
+@app.command()
+def partition(
+    boundaries: Annotated[Path, typer.Argument(help="GeoPackage with layer village.")],
+    imagery: Annotated[Path, typer.Argument(help="GeoTIFF, cloud-optimised or not.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Edition to write (.gpkg).")],
+    grids: Annotated[int, typer.Option("--grids", help="Exact number of grids.")],
+    microgrids: Annotated[int, typer.Option("--microgrids", help="Exact number of micro-grids.")],
+    households: Annotated[
+        Path | None, typer.Option(help="Buildings or points with a column households.")
+    ] = None,
+    barriers: Annotated[Path | None, typer.Option(help="Lines that borders shall follow.")] = None,
+    resolution: Annotated[
+        float | None, typer.Option("--resolution", help="Metres a pixel to work at.")
+    ] = None,
+    seed: Seed = 1,
+    date: Date = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    lang: Lang = default_language(),
+) -> None:
+    """Divide villages along what the imagery shows. 依据影像划分网格和微网格。"""
+    console = Console(lang, quiet)
+    with errors_as_exit_codes(console):
+        from geogrid.cli.jobs import divide, division_json, division_text
+        from geogrid.partition.pipeline import Request
+
+        request = Request(
+            boundaries, imagery, grids, microgrids, _today(date), households, barriers,
+            resolution, seed,
+        )  # fmt: skip
+        division = divide(request, output, _engine(workers, scheduler), console)
+        _answer(division_json(division), division_text(division, lang), as_json)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="Edition, or layers of polygons.")],
+    boundary: Annotated[Path | None, typer.Option(help="Polygon that must be covered.")] = None,
+    report: Annotated[Path | None, typer.Option(help=".html, .json, .csv or .gpkg")] = None,
+    grids: Annotated[int | None, typer.Option("--grids", help="Expected number.")] = None,
+    microgrids: Annotated[int | None, typer.Option("--microgrids", help="Expected number.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    lang: Lang = default_language(),
+) -> None:
+    """Prove the coverage, or show where it fails. 检查覆盖、缝隙、重叠、嵌套和编码。"""
+    console = Console(lang, quiet)
+    with errors_as_exit_codes(console):
+        from geogrid.coverage import report as reports
+        from geogrid.coverage.check import check_file
+
+        wanted = {"grid": grids, "microgrid": microgrids}
+        expected = {level: count for level, count in wanted.items() if count is not None}
+        findings = check_file(file, boundary, expected)
+        if report is not None:
+            reports.write(findings, report)
+        _answer(findings.to_dict(), reports.as_text(findings, lang), as_json)
+    if not findings.ok:
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+@app.command()
+def locate(
+    city: Annotated[Path, typer.Argument(help="Edition.")],
+    source: Annotated[Path, typer.Argument(help="Table of points: CSV, XLSX or Parquet.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Table to write.")],
+    datum: Annotated[str, typer.Option("--datum", help="wgs84, cgcs2000, gcj02 or bd09.")],
+    lon: Annotated[str | None, typer.Option(help="Column of longitudes.")] = None,
+    lat: Annotated[str | None, typer.Option(help="Column of latitudes.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    lang: Lang = default_language(),
+) -> None:
+    """Find the grid and micro-grid of each point of a table. 批量落格。"""
+    console = Console(lang, quiet)
+    with errors_as_exit_codes(console):
+        from geogrid import datums, store
+        from geogrid.locate import Locator, locate_file
+
+        known = datums.parse(datum)
+        locator = Locator(store.read_edition(city))
+        summary = locate_file(locator, source, output, datum=known, lon=lon, lat=lat)
+        _answer(summary.to_json(), summary.as_text(lang), as_json)
+
+
+@app.command(name="map")
+def draw_map(
+    city: Annotated[Path, typer.Argument(help="Edition.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")],
+    microgrids_of: Annotated[
+        str, typer.Option("--microgrids-of", help="Counties to show by micro-grids, by comma.")
+    ] = "",
+    quiet: Quiet = False,
+    lang: Lang = default_language(),
+) -> None:
+    """Write a map that opens without a network. 输出可离线打开的地图。"""
+    console = Console(lang, quiet)
+    with errors_as_exit_codes(console):
+        from geogrid import maps, store
+
+        edition = store.read_edition(city)
+        maps.save(maps.map_of(edition, microgrids_of=_names(microgrids_of)), output)
+        console.say(f"已写出 {output}", f"wrote {output}")
+
+
+@app.command()
+def serve(
+    city: Annotated[Path, typer.Argument(help="Edition.")],
+    imagery: Annotated[Path | None, typer.Option(help="GeoTIFF to show below.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at.")] = 8000,
+    quiet: Quiet = False,
+    lang: Lang = default_language(),
+) -> None:
+    """Serve look-ups, tiles and the map page. 提供查询接口、瓦片和地图页面。"""
+    console = Console(lang, quiet)
+    with errors_as_exit_codes(console):
+        _serve(console, city, imagery, (host, port))
+
+
+def _serve(console: Console, city: Path, imagery: Path | None, address: tuple[str, int]) -> None:
+    from geogrid.cli.jobs import serve_city
+
+    serve_city(city, imagery, address, console)
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in listed.replace("，", ",").split(",") if name.strip())
+
+
+def _engine(workers: int | None, scheduler: str | None):  # type: ignore[no-untyped-def]  # lazy import
+    from geogrid.parallel import Engine, default_engine
+
+    return Engine(workers or default_engine().workers, scheduler)
+
+
+def _today(date: str | None) -> str:
+    from geogrid.errors import UsageError
+
+    if date is None:
+        return f"{datetime.now(ZoneInfo('Asia/Shanghai')):%Y-%m-%d}"
+    try:
+        return f"{datetime.strptime(date, '%Y-%m-%d'):%Y-%m-%d}"  # noqa: DTZ007  # a day, no time
+    except ValueError as error:
+        raise UsageError(f"--date {date!r} is not a day; write it as 2026-01-31.") from error
+
+
+def _answer(content: object, text: str, as_json: bool) -> None:
+    print(json.dumps(content, ensure_ascii=False, indent=1) if as_json else text, file=sys.stdout)

@@ -1,0 +1,112 @@
+"""The longer jobs behind the commands: divide and write, serve."""
+
+import shutil
+from pathlib import Path
+
+from geogrid import store
+from geogrid.cli.console import Console
+from geogrid.errors import DataError, GeogridError, UsageError
+from geogrid.parallel import Engine
+from geogrid.partition.pipeline import Division, Request, partition
+from geogrid.partition.report import as_table
+
+
+def divide(request: Request, output: Path, engine: Engine, console: Console) -> Division:
+    """Divide a city and write the edition; a run that was stopped goes on where it was."""
+    if not output.parent.is_dir():
+        raise DataError(
+            f"cannot write {output}: there is no folder {output.parent}. Make it first."
+        )
+    folder = output.with_name(f".{output.stem}.work-{request.key()}")
+    for stale in output.parent.glob(f".{output.stem}.work-*"):
+        if stale != folder:
+            shutil.rmtree(stale)
+    if folder.exists():
+        console.say(f"继续上次未完成的划分:{folder}", f"going on with what is in {folder}")
+    folder.mkdir(exist_ok=True)
+    try:
+        with console.progress() as tick:
+            division = partition(request, folder, engine=engine, progress=tick)
+            tick("writing", 0, 1)
+            store.write_edition(
+                division.edition, output, tables={"report": as_table(division.report)}
+            )
+            tick("writing", 1, 1)
+    except GeogridError:
+        # Bad input will be corrected, and then nothing here fits any more.
+        shutil.rmtree(folder)
+        raise
+    shutil.rmtree(folder)
+    return division
+
+
+def division_json(division: Division) -> dict[str, object]:
+    """Return what was made, for machines."""
+    info = division.edition.info
+    return {
+        "edition": info.id,
+        "digest": info.digest,
+        "counts": division.edition.counts(),
+        "weights": info.weights,
+        "coverage_rate": division.findings.coverage_rate,
+        "repairs": len(division.repairs),
+        "report": as_table(division.report).to_dict("records"),
+    }
+
+
+def division_text(division: Division, lang: str) -> str:
+    """Return what was made, for people."""
+    zh = lang == "zh"
+    info, counts = division.edition.info, division.edition.counts()
+    lines = [
+        f"{info.city}: {counts['village']} 个村(社区),{counts['grid']} 个网格,"
+        f"{counts['microgrid']} 个微网格"
+        if zh
+        else f"{info.city}: {counts['village']} villages, {counts['grid']} grids, "
+        f"{counts['microgrid']} micro-grids",
+        f"权重:{'户数' if info.weights == 'households' else '影像中的建成区面积(未提供户数)'}"
+        if zh
+        else f"weights: {info.weights}",
+    ]
+    if division.repairs:
+        n = len(division.repairs)
+        lines.append(f"行政边界修正 {n} 处:" if zh else f"{n} repairs of the boundaries:")
+        lines += [f"  {r.message_zh if zh else r.message_en}" for r in division.repairs[:20]]
+    for level in division.report:
+        lines.append(_level_text(level, zh))
+    return "\n".join(lines)
+
+
+def _level_text(level, zh: bool) -> str:  # type: ignore[no-untyped-def]
+    balance = f"{level.balance_p5:+.0%} … {level.balance_p95:+.0%}"
+    if zh:
+        name = "网格" if level.level == "grid" else "微网格"
+        return (
+            f"{name}:均衡(5-95 %){balance},全市平均偏差 {level.deviation:.1%}"
+            f"(下限 {level.floor:.1%}),紧凑度 {level.compactness:.2f},"
+            f"沿影像边缘 {level.seen:.0%}(随机 {level.seen_by_chance:.0%})"
+        )
+    return (
+        f"{level.level}: balance (5-95 %) {balance}, deviation in the city {level.deviation:.1%} "
+        f"(floor {level.floor:.1%}), compactness {level.compactness:.2f}, "
+        f"on imagery edges {level.seen:.0%} (by chance {level.seen_by_chance:.0%})"
+    )
+
+
+def serve_city(
+    city: Path, imagery: Path | None, address: tuple[str, int], console: Console
+) -> None:
+    """Serve an edition until stopped."""
+    import uvicorn
+
+    from geogrid.api.app import create_app
+    from geogrid.api.deps import Settings
+
+    host, port = address
+    if not city.is_file():
+        raise UsageError(f"there is no file {city}. Make an edition with `geogrid partition`.")
+    application = create_app(Settings(edition=city, imagery=imagery, host=host, port=port))
+    console.say(
+        f"地图:http://{host}:{port}/  (Ctrl-C 结束)", f"map: http://{host}:{port}/  (Ctrl-C stops)"
+    )
+    uvicorn.run(application, host=host, port=port, log_level="warning", access_log=False)

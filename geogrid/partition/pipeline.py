@@ -1,0 +1,345 @@
+"""Boundaries and imagery in, an edition out."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from geogrid import store
+from geogrid.coverage.check import Findings, check
+from geogrid.coverage.clean import Repair
+from geogrid.edition import Edition, EditionInfo
+from geogrid.errors import DataError, ImageryError, QuotaError, UsageError
+from geogrid.parallel import Engine, run
+from geogrid.partition.apportion import capped, webster
+from geogrid.partition.assemble import assemble, gather
+from geogrid.partition.boundaries import Boundaries, read_boundaries, working_crs
+from geogrid.partition.imagery import Imagery, open_imagery, outline
+from geogrid.partition.report import LevelReport, measure
+from geogrid.partition.townships import (
+    Quota,
+    Township,
+    divide_township,
+    grow_township,
+    seed_of,
+)
+from geogrid.schema import EXCHANGE_CRS, require_columns, require_crs
+
+# Atoms in a mean micro-grid, by land and by households: 6 inhabited ones balance within 14 %.
+_ATOMS_BY_LAND = 8.0
+_ATOMS_BY_HOUSEHOLDS = 6.0
+# Weight that an even share of the land adds to households, so that no land weighs nothing.
+_LAND_SHARE = 0.02
+_HOUSEHOLD_NAMES = ("households", "户数", "hushu", "household")
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, the units done and the units in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to divide, and how.
+
+    Attributes
+    ----------
+    n_grids, n_microgrids : int
+        The exact counts.
+    households : Path, optional
+        Buildings or address points with a column `households` (GeoPackage or GeoParquet). Without
+        it, weights come from built-up area in the imagery.
+    barriers : Path, optional
+        Lines that borders shall follow: roads, rivers, railways.
+    resolution : float, optional
+        Metres a pixel to work at.
+    date : str
+        Day of issue, YYYY-MM-DD.
+    """
+
+    boundaries: Path
+    imagery: Path
+    n_grids: int
+    n_microgrids: int
+    date: str
+    households: Path | None = None
+    barriers: Path | None = None
+    resolution: float | None = None
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse counts that no city could have."""
+        if not 1 <= self.n_grids <= self.n_microgrids:
+            raise UsageError(
+                f"{self.n_grids} grids and {self.n_microgrids} micro-grids: ask for at least one "
+                "grid, and at least as many micro-grids as grids."
+            )
+
+    def key(self) -> str:
+        """Return a digest of the inputs (path, size, time of change) and the parameters."""
+        inputs = [self.boundaries, self.imagery, self.households, self.barriers]
+        stamps = [
+            (str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns)
+            for path in inputs
+            if path is not None and path.exists()
+        ]
+        content = json.dumps([stamps, {key: str(value) for key, value in asdict(self).items()}])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """A new edition, what was mended in the boundaries, its figures and its proof."""
+
+    edition: Edition
+    repairs: list[Repair]
+    report: list[LevelReport]
+    findings: Findings
+
+
+def partition(
+    request: Request, folder: Path, *, engine: Engine, progress: Progress | None = None
+) -> Division:
+    """Divide a city.
+
+    Parameters
+    ----------
+    folder : Path
+        Where finished townships are kept until the end; a run of the same request goes on there.
+    engine : Engine
+        Where to work; the result does not depend on it.
+
+    Raises
+    ------
+    BoundaryError, ImageryError, QuotaError, DataError
+        The inputs cannot be used, or the counts cannot be reached.
+    """
+    tell = progress or (lambda _stage, _done, _total: None)
+    tell("boundaries", 0, 1)
+    boundaries = read_boundaries(request.boundaries)
+    if request.n_grids < len(boundaries.villages):
+        raise QuotaError(
+            f"{request.n_grids} grids for {len(boundaries.villages)} villages: every village needs "
+            "at least one. Ask for more grids."
+        )
+    crs = working_crs(boundaries.villages)
+    imagery = open_imagery(request.imagery, crs, resolution=request.resolution)
+    _require_overlap(boundaries.villages, imagery)
+    houses = _read_houses(request.households)
+    townships = _townships(request, boundaries, imagery, (houses, folder))
+    tell("boundaries", 1, 1)
+    _each(grow_township, townships, "atoms", engine, tell)
+    quotas = _quotas(request, townships)
+    works = [(town, {code: quotas[code] for code in town.codes}) for town in townships]
+    _each(divide_township, works, "zones", engine, tell)
+    tell("edition", 0, 2)
+    pieces = gather(townships)
+    info = _info(request, boundaries, crs, imagery)
+    edition, codes = assemble(pieces, boundaries, info, _in_degrees(houses))
+    tell("edition", 1, 2)
+    expected = {"grid": request.n_grids, "microgrid": request.n_microgrids}
+    findings = check(edition, expected=expected)
+    if not findings.ok:
+        raise DataError(
+            f"the division is not a valid coverage, nothing was written: {findings[0].message_en} "
+            "Please report this with the boundaries."
+        )
+    tell("edition", 2, 2)
+    return Division(edition, boundaries.repairs, measure(edition, pieces, codes), findings)
+
+
+def _each(
+    fn: Callable[..., None],
+    units: Sequence[object],
+    stage: str,
+    engine: Engine,
+    tell: Progress,
+) -> None:
+    tell(stage, 0, len(units))
+    for done, _ in enumerate(run(fn, units, engine), start=1):
+        tell(stage, done, len(units))
+
+
+def _require_overlap(villages: gpd.GeoDataFrame, imagery: Imagery) -> None:
+    """Refuse at once imagery that lies elsewhere; holes are found village by village."""
+    frame = outline(imagery)
+    metric = villages.geometry.to_crs(imagery.lattice.crs)
+    shapely.prepare(frame)
+    outside = ~shapely.intersects(frame, metric.to_numpy())
+    if not outside.any():
+        return
+    named = ", ".join(villages["code"][outside][:10])
+    west, south, east, north = villages.to_crs(EXCHANGE_CRS).total_bounds
+    raise ImageryError(
+        f"{outside.sum()} of {len(villages)} villages lie wholly outside {imagery.path} "
+        f"({metric[outside].area.sum() / 1e6:.2f} km²): {named}. The boundaries span "
+        f"{west:.4f}, {south:.4f} to {east:.4f}, {north:.4f}; is one of the reference systems wrong?"
+    )
+
+
+def _read_houses(path: Path | None) -> gpd.GeoDataFrame | None:
+    """Read the household layer as points (a polygon's representative point) with a count."""
+    if path is None:
+        return None
+    frame = store.read_vector(path)
+    require_crs(frame, str(path))
+    names = [name for name in _HOUSEHOLD_NAMES if name in frame.columns]
+    if not names:
+        require_columns(frame, _HOUSEHOLD_NAMES[:1], str(path))
+    frame = frame[[names[0], frame.geometry.name]].rename(columns={names[0]: "households"})
+    frame = frame[~(frame.geometry.is_empty | frame.geometry.isna())]
+    if not (frame["households"] >= 0).all() or frame["households"].sum() <= 0:
+        raise DataError(
+            f"{path}: households must be zero or more and not all zero. Leave --households out "
+            "to weigh by built-up area in the imagery instead."
+        )
+    points = shapely.centroid(frame.geometry.to_numpy())
+    return frame.set_geometry(gpd.GeoSeries(points, frame.index, crs=frame.crs))
+
+
+def _in_degrees(houses: gpd.GeoDataFrame | None) -> NDArray[np.float64]:
+    if houses is None:
+        return np.empty((0, 3))
+    points = shapely.get_coordinates(houses.geometry.to_crs(EXCHANGE_CRS))
+    return np.column_stack([points, houses["households"]])
+
+
+def _townships(
+    request: Request,
+    boundaries: Boundaries,
+    imagery: Imagery,
+    inputs: tuple[gpd.GeoDataFrame | None, Path],
+) -> list[Township]:
+    houses, folder = inputs
+    crs = imagery.lattice.crs
+    villages = boundaries.villages.sort_values("code")
+    metric = villages.geometry.to_crs(crs)
+    pixels = float(metric.area.sum()) / imagery.lattice.step**2
+    points = np.empty((0, 3))
+    if houses is not None:
+        xy = shapely.get_coordinates(houses.geometry.to_crs(crs))
+        points = np.column_stack([xy, houses["households"]])
+        points = points[np.argsort(points[:, 0], kind="stable")]
+    lines = _read_lines(request.barriers, crs)
+    tree = shapely.STRtree(lines)
+    made = []
+    for code, group in villages.groupby("parent", sort=True):
+        box = shapely.box(*metric[group.index].total_bounds).buffer(imagery.lattice.step)
+        near = tree.query(box, predicate="intersects")
+        made.append(
+            Township(
+                code=str(code),
+                codes=tuple(group["code"]),
+                outlines=group.geometry.to_numpy(),
+                imagery=imagery,
+                houses=_points_in(points, box.bounds),
+                has_houses=houses is not None,
+                lines=lines[np.sort(near)],
+                atoms_per_pixel=_ATOMS_BY_LAND * request.n_microgrids / pixels,
+                atoms_per_household=(
+                    _ATOMS_BY_HOUSEHOLDS * request.n_microgrids / max(points[:, 2].sum(), 1.0)
+                ),
+                folder=folder,
+            )
+        )
+    return made
+
+
+def _points_in(
+    points: NDArray[np.float64], bounds: tuple[float, float, float, float]
+) -> NDArray[np.float64]:
+    """Return the rows (sorted by x) that lie within bounds."""
+    west, south, east, north = bounds
+    first, last = np.searchsorted(points[:, 0], [west, east])
+    rows = points[first:last]
+    return rows[(rows[:, 1] >= south) & (rows[:, 1] <= north)]
+
+
+def _read_lines(path: Path | None, crs: str) -> NDArray[np.object_]:
+    if path is None:
+        return np.empty(0, object)
+    frame = store.read_vector(path)
+    require_crs(frame, str(path))
+    parts = shapely.get_parts(frame.geometry.to_crs(crs).to_numpy())
+    lines: NDArray[np.object_] = parts[shapely.get_type_id(parts) == 1]
+    if not len(lines):
+        raise DataError(f"{path} holds no lines. Give roads, rivers or railways as line strings.")
+    return lines
+
+
+def _quotas(request: Request, townships: Sequence[Township]) -> dict[str, Quota]:
+    """Apportion both counts over the villages: the only step that needs the whole city."""
+    codes: list[str] = []
+    weights: list[NDArray[np.float64]] = []
+    areas: list[NDArray[np.float64]] = []
+    for township in townships:
+        with np.load(township.atoms_file) as grown:
+            for number, code in enumerate(township.codes):
+                codes.append(code)
+                weights.append(grown[f"{number}.weight"])
+                areas.append(grown[f"{number}.area"])
+    loads = _loads(weights, areas)
+    atoms = np.array([len(load) for load in loads])
+    _require_atoms(request, codes, atoms)
+    n_grids = webster(
+        capped(loads, request.n_grids)[0],
+        request.n_grids,
+        least=np.ones(len(codes), np.int64),
+        most=atoms,
+    )
+    n_microgrids = webster(
+        capped(loads, request.n_microgrids)[0], request.n_microgrids, least=n_grids, most=atoms
+    )
+    return {
+        code: Quota(int(grids), int(microgrids), seed_of(code, request.seed))
+        for code, grids, microgrids in zip(codes, n_grids, n_microgrids, strict=True)
+    }
+
+
+def _loads(
+    weights: list[NDArray[np.float64]], areas: list[NDArray[np.float64]]
+) -> list[NDArray[np.float64]]:
+    total, land = sum(some.sum() for some in weights), sum(some.sum() for some in areas)
+    if total <= 0:
+        return areas
+    return [
+        weight / total + _LAND_SHARE * area / land
+        for weight, area in zip(weights, areas, strict=True)
+    ]
+
+
+def _require_atoms(request: Request, codes: list[str], atoms: NDArray[np.int64]) -> None:
+    if request.n_microgrids <= atoms.sum():
+        return
+    few = ", ".join(f"{codes[k]} ({atoms[k]})" for k in np.argsort(atoms, kind="stable")[:20])
+    raise QuotaError(
+        f"{request.n_microgrids} micro-grids from {atoms.sum()} pieces of land that the imagery "
+        f"shows: ask for fewer, or give finer imagery. Villages with the fewest: {few}."
+    )
+
+
+def _info(request: Request, boundaries: Boundaries, crs: str, imagery: Imagery) -> EditionInfo:
+    city = boundaries.above["city"].iloc[0]
+    weights = "households" if request.households else "built-up area seen in the imagery"
+    parameters = {
+        "n_grids": request.n_grids,
+        "n_microgrids": request.n_microgrids,
+        "resolution_m": imagery.lattice.step,
+        "barriers": request.barriers.name if request.barriers else "",
+    }
+    return EditionInfo(
+        id=f"{city['code']}-{request.date}",
+        parent_id="",
+        city=str(city["name"]),
+        created=request.date,
+        working_crs=crs,
+        imagery_source=request.imagery.name,
+        imagery_date=imagery.date,
+        weights=weights,
+        seed=request.seed,
+        parameters=json.dumps(parameters, sort_keys=True),
+    )

@@ -1,0 +1,284 @@
+"""The two steps that run township by township, each saved when it is done.
+
+`grow_township` turns imagery into atoms, `divide_township` turns atoms and quotas into polygons.
+Between them stands the only step that needs the whole city: the quotas. What a township has saved
+is not done again, so a killed run goes on where it stopped and gives the same bytes.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from geogrid.edition import integer_rings
+from geogrid.errors import ImageryError
+from geogrid.partition.atoms import Atoms, grow
+from geogrid.partition.barriers import Barriers, detect
+from geogrid.partition.imagery import Imagery, Window, rasterise
+from geogrid.partition.vectorise import Outlines, outline_zones
+from geogrid.partition.zones import SEEN, assign, border_lengths
+from geogrid.schema import EXCHANGE_CRS
+from geogrid.store import replacing
+
+# Metres around a township, so that its edge sees what lies beyond: half a street bar and the blur.
+_HALO = 100.0
+# Share of a village that may lack imagery: the pixels cut by the outline of an image that ends
+# where the village does.
+_UNCOVERED_SHARE = 0.01
+# Without households, open land weighs this much of built-up land: somebody has to look after it.
+_OPEN_LAND_WEIGHT = np.float32(0.1)
+# A built-up pixel is worth this much more than a field pixel when atoms are handed out.
+_BUILT_UP_WORTH = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Township:
+    """All that a worker needs to know of one township.
+
+    Attributes
+    ----------
+    codes : tuple of text
+        Codes of its villages.
+    outlines : (v,) polygons
+        Their outlines in EPSG:4490, on the integer grid.
+    houses : (h, 3) float64
+        East, north (metres in the working CRS) and households of the buildings near it.
+    has_houses : bool
+        A household layer was given: weights are households, not built-up area.
+    lines : (l,) line strings
+        Given barriers near it, metres.
+    atoms_per_pixel, atoms_per_household : float
+        How finely the land is to be cut.
+    """
+
+    code: str
+    codes: tuple[str, ...]
+    outlines: NDArray[np.object_]
+    imagery: Imagery
+    houses: NDArray[np.float64]
+    has_houses: bool
+    lines: NDArray[np.object_]
+    atoms_per_pixel: float
+    atoms_per_household: float
+    folder: Path
+
+    @property
+    def atoms_file(self) -> Path:
+        """Where the atoms are saved."""
+        return self.folder / f"{self.code}.atoms.npz"
+
+    @property
+    def zones_file(self) -> Path:
+        """Where the polygons are saved."""
+        return self.folder / f"{self.code}.zones.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A village's share: numbers of grids and of micro-grids, and the seed of its search."""
+
+    n_grids: int
+    n_microgrids: int
+    seed: int
+
+
+def seed_of(code: str, seed: int) -> int:
+    """Return a village's own seed, so that no village's result depends on another."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{code}".encode()).digest()[:4], "big") >> 1
+
+
+def grow_township(township: Township) -> None:
+    """Grow and save the atoms of a township's villages.
+
+    Raises
+    ------
+    ImageryError
+        A village is not covered by imagery.
+    """
+    if township.atoms_file.exists():
+        return
+    cv2.setNumThreads(1)
+    lattice = township.imagery.lattice
+    outlines = _metric(township)
+    west, south, east, north = shapely.total_bounds(outlines)
+    window = lattice.window((west, south, east, north), halo=round(_HALO / lattice.step))
+    rgb, valid = township.imagery.read(window)
+    owner = rasterise(outlines, np.arange(len(outlines), dtype=np.int32), lattice, window)
+    _require_imagery(township, outlines, owner, valid)
+    relief = detect(rgb, lattice.step, valid=valid, given_lines=_line_pixels(township, window))
+    households = _house_raster(township, window)
+    weight = households if township.has_houses else relief.built_up + _OPEN_LAND_WEIGHT
+    mass = np.float32(township.atoms_per_pixel) * (1 + _BUILT_UP_WORTH * relief.built_up)
+    mass += np.float32(township.atoms_per_household) * households
+    saved: dict[str, NDArray[np.generic]] = {"window": np.array([window.row, window.col])}
+    for number in range(len(outlines)):
+        saved |= _village_arrays(number, owner == number, relief, mass, weight)
+    _save(township.atoms_file, saved)
+
+
+def divide_township(work: tuple[Township, Mapping[str, Quota]]) -> None:
+    """Divide the villages of a township by their quotas and save the polygons."""
+    township, quotas = work
+    if township.zones_file.exists():
+        return
+    with np.load(township.atoms_file) as grown:
+        villages = [
+            _divide_village(township, number, grown, quotas[code])
+            for number, code in enumerate(township.codes)
+        ]
+    rings = integer_rings(np.concatenate([village.outlines.polygons for village in villages]))
+    sizes = [len(village.grid) for village in villages]
+    _save(
+        township.zones_file,
+        {
+            "xy": rings.xy,
+            "starts": rings.starts,
+            "owners": rings.owners,
+            "village": np.repeat(np.arange(len(villages)), sizes),
+            "grid": np.concatenate([village.grid for village in villages]),
+            "weight": np.concatenate([village.weight for village in villages]),
+            "inserted": np.concatenate([village.outlines.inserted for village in villages]),
+            "borders": np.array([village.borders for village in villages]),
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Village:
+    outlines: Outlines
+    grid: NDArray[np.int32]
+    weight: NDArray[np.float64]
+    borders: tuple[float, ...]
+
+
+def _divide_village(
+    township: Township, number: int, grown: Mapping[str, NDArray[np.generic]], quota: Quota
+) -> _Village:
+    lattice = township.imagery.lattice
+    village, window, chance = _load_village(grown, number)
+    grid, microgrid = assign(
+        village, n_grids=quota.n_grids, n_microgrids=quota.n_microgrids, seed=quota.seed
+    )
+    drawn = outline_zones(
+        np.append(microgrid, np.int32(-1))[village.labels],
+        township.outlines[number],
+        lattice,
+        window,
+        pyproj.Transformer.from_crs(lattice.crs, EXCHANGE_CRS, always_xy=True),
+    )
+    grid_of = np.zeros(quota.n_microgrids, np.int32)
+    grid_of[microgrid] = grid
+    borders = [
+        total * lattice.step
+        for zone in (grid, microgrid)
+        for total in border_lengths(village, zone)
+    ]
+    area = float(village.area.sum()) * lattice.step**2
+    weight = np.bincount(microgrid, village.weight, quota.n_microgrids)
+    return _Village(drawn, grid_of, weight, (*borders, chance * area, area))
+
+
+def _metric(township: Township) -> NDArray[np.object_]:
+    """Return the outlines in the working CRS."""
+    to_working = pyproj.Transformer.from_crs(
+        EXCHANGE_CRS, township.imagery.lattice.crs, always_xy=True
+    )
+    moved: NDArray[np.object_] = shapely.transform(
+        township.outlines, lambda xy: np.column_stack(to_working.transform(xy[:, 0], xy[:, 1]))
+    )
+    return moved
+
+
+def _require_imagery(
+    township: Township,
+    outlines: NDArray[np.object_],
+    owner: NDArray[np.int32],
+    valid: NDArray[np.bool_],
+) -> None:
+    n = len(outlines)
+    land = np.bincount(owner[owner >= 0], minlength=n)
+    missing = np.bincount(owner[(owner >= 0) & ~valid], minlength=n)
+    bad = np.flatnonzero((missing > _UNCOVERED_SHARE * land) | (land == 0))
+    if not len(bad):
+        return
+    step = township.imagery.lattice.step
+    places = shapely.get_coordinates(shapely.point_on_surface(township.outlines[bad]))
+    listed = "; ".join(
+        f"{township.codes[k]} near {lon:.5f}, {lat:.5f}: "
+        + (f"{missing[k] * step**2 / 1e6:.3f} km² ({missing[k] / land[k]:.0%})" if land[k] else
+           f"smaller than a pixel of {step:g} m")
+        for k, (lon, lat) in zip(bad[:20].tolist(), places[:20].tolist(), strict=True)
+    )  # fmt: skip
+    raise ImageryError(
+        f"{township.imagery.path} has no data in {len(bad)} villages of {township.code}: {listed}. "
+        "Give imagery that covers them, or leave them out of the boundaries."
+    )
+
+
+def _house_raster(township: Township, window: Window) -> NDArray[np.float32]:
+    households = np.zeros(window.shape, np.float32)
+    row, col = township.imagery.lattice.pixels(township.houses[:, :2], window)
+    here = (row >= 0) & (row < window.height) & (col >= 0) & (col < window.width)
+    np.add.at(households, (row[here], col[here]), township.houses[here, 2].astype(np.float32))
+    return households
+
+
+def _line_pixels(township: Township, window: Window) -> list[NDArray[np.int32]]:
+    pixels = []
+    for line in township.lines:
+        row, col = township.imagery.lattice.pixels(shapely.get_coordinates(line), window)
+        pixels.append(np.column_stack([col, row]).astype(np.int32))
+    return pixels
+
+
+def _village_arrays(
+    number: int,
+    inside: NDArray[np.bool_],
+    relief: Barriers,
+    mass: NDArray[np.float32],
+    weight: NDArray[np.float32],
+) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays to save of one village, named by its number."""
+    rows, cols = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    # One pixel more on each side, so that outlines never run along the edge of the window.
+    part = np.s_[
+        max(rows[0] - 1, 0) : rows[-1] + 2,
+        max(cols[0] - 1, 0) : cols[-1] + 2,
+    ]
+    village = grow(
+        Barriers(relief.relief[part], relief.lab[part], relief.built_up[part]),
+        inside[part],
+        mass=mass[part],
+        weight=weight[part],
+    )
+    place = np.array([max(rows[0] - 1, 0), max(cols[0] - 1, 0)])
+    chance = np.array((relief.relief[inside] >= SEEN * 256).mean())
+    arrays = {field.name: getattr(village, field.name) for field in fields(village)}
+    return {f"{number}.{name}": array for name, array in arrays.items()} | {
+        f"{number}.place": place,
+        f"{number}.chance": chance,
+    }
+
+
+def _load_village(
+    grown: Mapping[str, NDArray[np.generic]], number: int
+) -> tuple[Atoms, Window, float]:
+    arrays = {field.name: grown[f"{number}.{field.name}"] for field in fields(Atoms)}
+    row, col = grown["window"] + grown[f"{number}.place"]
+    height, width = arrays["labels"].shape
+    return (
+        Atoms(**arrays),
+        Window(int(row), int(col), height, width),
+        float(grown[f"{number}.chance"]),
+    )
+
+
+def _save(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    with replacing(path) as draft, draft.open("wb") as file:
+        np.savez_compressed(file, **arrays)
