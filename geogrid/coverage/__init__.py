@@ -32,15 +32,18 @@ All of this is decided on integer coordinates (steps of 1e-8 degree), so "equal"
 """
 
 from geogrid.coverage.check import check, check_file, check_layers
+from geogrid.coverage.clean import Repair, clean_villages
 from geogrid.coverage.findings import Finding, Findings
 from geogrid.coverage.report import as_text, write
 
 __all__ = [
     "Finding",
     "Findings",
+    "Repair",
     "as_text",
     "check",
     "check_file",
     "check_layers",
+    "clean_villages",
     "write",
 ]

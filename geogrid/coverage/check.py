@@ -153,7 +153,7 @@ def check_layers(
         found += _column_findings(layers[level], level)
         ready[level] = _prepared(layers[level], level)
     given = None if container is None else half_edges(on_integer_grid(container, "the boundary"))
-    crs = working_crs or _working_crs(next(iter(ready.values())).shapes)
+    crs = working_crs or metric_crs(next(iter(ready.values())).shapes)
     rates: dict[str, float] = {}
     above: _Layer | None = None
     top = next(iter(ready.values()))
@@ -497,7 +497,7 @@ def _count_findings(layers: Mapping[str, _Layer], expected: Mapping[str, int]) -
             )  # fmt: skip
 
 
-def _working_crs(shapes: NDArray[np.object_]) -> str:
+def metric_crs(shapes: NDArray[np.object_]) -> str:
     """Return a metric system for raw layers: the 3-degree zone in China, UTM elsewhere."""
     usable = shapes[is_polygonal(shapes)]
     if not len(usable):

@@ -52,7 +52,7 @@ class Faces:
 def residual_faces(residual: HalfEdges, crs: str) -> Faces:
     """Return the faces that the residual half-edges bound, largest first."""
     if not len(residual):
-        return _measure(np.empty(0, object), crs)
+        return measure(np.empty(0, object), crs)
     base = residual.ends[:, :2].min(axis=0)
     lines = shapely.linestrings((residual.ends.reshape(-1, 2, 2) - base).astype(float))
     noded = shapely.node(shapely.multilinestrings(lines))
@@ -60,7 +60,7 @@ def residual_faces(residual: HalfEdges, crs: str) -> Faces:
     # Half a step squared is the smallest triangle of the integer grid; less is noding noise.
     faces = faces[shapely.area(faces) > _NEAR]
     faces = faces[np.lexsort((*shapely.bounds(faces).T, -shapely.area(faces)))]
-    return _measure(shapely.transform(faces, lambda xy: (xy + base) / 1e8), crs)
+    return measure(shapely.transform(faces, lambda xy: (xy + base) / 1e8), crs)
 
 
 def unmatched_vertices(
@@ -132,8 +132,8 @@ def _strictly_inside(edges: NDArray[np.int64], xy: NDArray[np.int64]) -> NDArray
     return inside
 
 
-def _measure(polygons: NDArray[np.object_], crs: str) -> Faces:
-    """Measure each face with the scale of the working CRS at its place.
+def measure(polygons: NDArray[np.object_], crs: str) -> Faces:
+    """Measure polygons (degrees) with the scale of the working CRS at its place.
 
     Projecting the vertices instead would bend edges: a straight kilometre departs by up to 10 mm,
     more than the faults that are to be measured.
