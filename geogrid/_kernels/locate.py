@@ -36,7 +36,9 @@ def index_boxes(
     columns = shape[0]
     starts = np.zeros(columns * shape[1] + 1, np.int64)
     for box in range(len(boxes)):
-        for row in range((boxes[box, 1] - origin[1]) // cell, (boxes[box, 3] - origin[1]) // cell + 1):
+        for row in range(
+            (boxes[box, 1] - origin[1]) // cell, (boxes[box, 3] - origin[1]) // cell + 1
+        ):
             for column in range(
                 (boxes[box, 0] - origin[0]) // cell, (boxes[box, 2] - origin[0]) // cell + 1
             ):
@@ -46,7 +48,9 @@ def index_boxes(
     filled = starts[:-1].copy()
     items = np.empty(starts[-1], np.int32)
     for box in range(len(boxes)):
-        for row in range((boxes[box, 1] - origin[1]) // cell, (boxes[box, 3] - origin[1]) // cell + 1):
+        for row in range(
+            (boxes[box, 1] - origin[1]) // cell, (boxes[box, 3] - origin[1]) // cell + 1
+        ):
             for column in range(
                 (boxes[box, 0] - origin[0]) // cell, (boxes[box, 2] - origin[0]) // cell + 1
             ):

@@ -5,7 +5,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 
-
 @njit(cache=True)
 def pair(
     edges: NDArray[np.int64], labels: NDArray[np.int64]
@@ -48,8 +47,12 @@ def pair(
             if labels[j] == labels[i]:
                 a0, b0, a1, b1 = edges[j, 0], edges[j, 1], edges[j, 2], edges[j, 3]
                 if a0 == x0 and b0 == y0 and a1 == x1 and b1 == y1:
-                    first[i] = j  # the chain runs from late to early: the last one seen is the first
-                elif twin[i] < 0 and twin[j] < 0 and a0 == x1 and b0 == y1 and a1 == x0 and b1 == y0:
+                    first[i] = (
+                        j  # the chain runs from late to early: the last one seen is the first
+                    )
+                elif (
+                    twin[i] < 0 and twin[j] < 0 and a0 == x1 and b0 == y1 and a1 == x0 and b1 == y0
+                ):
                     twin[i] = j
                     twin[j] = i
             j = following[j]

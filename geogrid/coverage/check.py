@@ -20,6 +20,7 @@ from geogrid.codes import LEVELS, CodeScheme
 from geogrid.coverage.faults import (
     Faces,
     covering,
+    grouped,
     residual_faces,
     touching,
     unmatched_vertices,
@@ -118,7 +119,11 @@ def check_file(
             "Rename the layers after their levels."
         )
     layers = {level: store.read_layer(path, level) for level in levels}
-    crs = str(store.read_layer(path, "edition")["working_crs"].iloc[0]) if "edition" in names else None
+    crs = (
+        str(store.read_layer(path, "edition")["working_crs"].iloc[0])
+        if "edition" in names
+        else None
+    )
     return check_layers(
         layers,
         container=None if boundary is None else store.read_vector(boundary),
@@ -334,10 +339,15 @@ def _classified(faces: Faces, tree: shapely.STRtree, area: _Area) -> _Faults:
 
 
 def _face_findings(
-    layer: _Layer, tree: shapely.STRtree, faults: _Faults, *, known: list[Finding], skip: NDArray[np.bool_]
+    layer: _Layer,
+    tree: shapely.STRtree,
+    faults: _Faults,
+    *,
+    known: list[Finding],
+    skip: NDArray[np.bool_],
 ) -> list[Finding]:
-    covers = _grouped(*covering(tree, faults.faces.points), len(faults.faces))
-    beside = _grouped(*touching(tree, faults.faces.polygons), len(faults.faces))
+    covers = grouped(*covering(tree, faults.faces.points), len(faults.faces))
+    beside = grouped(*touching(tree, faults.faces.polygons), len(faults.faces))
     twice = {code for each in known for code in each.codes}
     found = []
     for row in np.flatnonzero(~skip):
@@ -367,13 +377,6 @@ def _placed(rule: str, level: str, codes: tuple[str, ...], faces: Faces, row: in
         shape=((float(west), float(south), float(east), float(north)),
                float(faces.area_m2[row]), float(faces.width_m[row])),
     )  # fmt: skip
-
-
-def _grouped(
-    keys: NDArray[np.int64], values: NDArray[np.int64], n: int
-) -> list[NDArray[np.int64]]:
-    """Return the values of each key 0 … n - 1; the keys are ascending."""
-    return np.split(values, np.searchsorted(keys, np.arange(1, n))) if n else []
 
 
 def _duplicates(layer: _Layer, pairing: object, edges: HalfEdges) -> list[Finding]:
@@ -420,9 +423,7 @@ def _loose_edge(layer: _Layer, residual: HalfEdges) -> Finding:
     middle = to_degrees(residual.ends[row].reshape(2, 2)).mean(axis=0)
     owner = residual.owners[row]
     codes = () if owner == OUTLINE else (str(layer.codes[owner]),)
-    return finding(
-        "unmatched_edge", layer.level, codes, point=(float(middle[0]), float(middle[1]))
-    )
+    return finding("unmatched_edge", layer.level, codes, point=(float(middle[0]), float(middle[1])))
 
 
 def _rate(faults: _Faults, area: _Area, layer: _Layer, crs: str) -> float:
@@ -467,8 +468,8 @@ def _misfits(
     """Place the breaches of nesting that are not a gap or an overlap of either level."""
     faces = residual_faces(residual, crs)
     lower, upper = layer.tree(), above.tree()
-    children = _grouped(*covering(lower, faces.points), len(faces))
-    parents = _grouped(*covering(upper, faces.points), len(faces))
+    children = grouped(*covering(lower, faces.points), len(faces))
+    parents = grouped(*covering(upper, faces.points), len(faces))
     found = []
     for row, (child, unit) in enumerate(zip(children, parents, strict=True)):
         if len(child) == 1 and len(unit) == 1 and parent[child[0]] not in (-1, unit[0]):

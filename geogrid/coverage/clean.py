@@ -19,7 +19,15 @@ import shapely
 from numpy.typing import NDArray
 
 from geogrid.coverage.check import metric_crs
-from geogrid.coverage.faults import Faces, covering, measure, residual_faces, unmatched_vertices
+from geogrid.coverage.faults import (
+    Faces,
+    covering,
+    grouped,
+    measure,
+    residual_faces,
+    touching,
+    unmatched_vertices,
+)
 from geogrid.coverage.findings import Finding, Point, finding
 from geogrid.coverage.patch import rebuild
 from geogrid.coverage.topology import half_edges, is_polygonal, on_integer_grid, outline
@@ -64,7 +72,8 @@ class _Faults:
 
     faces: Faces
     n_covering: NDArray[np.int64]
-    rows: list[NDArray[np.int64]]
+    rows: list[NDArray[np.int64]]  # polygons that cover a face, or share an edge with a gap
+    touched_rows: NDArray[np.int64]  # and those that only touch one
     vertices: NDArray[np.int64]
     vertex_rows: NDArray[np.int64]
 
@@ -73,7 +82,7 @@ class _Faults:
 
     def touched(self) -> NDArray[np.int64]:
         """Return all rows concerned."""
-        return np.unique(np.concatenate([*self.rows, self.vertex_rows.ravel()]).astype(np.int64))
+        return np.union1d(self.touched_rows, self.vertex_rows)
 
     def rule(self, row: int) -> str:
         return "gap" if self.n_covering[row] == 0 else "overlap"
@@ -179,9 +188,7 @@ def _too_wide(
 def _lost(codes: NDArray[np.object_], shapes: NDArray[np.object_], row: int) -> Finding:
     """Report a village that the repair would cut apart or leave without area."""
     detail = ("mending its borders would divide it", "修补边界会使其断开")
-    return finding(
-        "multipart", "village", (codes[row],), detail=detail, point=_inside(shapes[row])
-    )
+    return finding("multipart", "village", (codes[row],), detail=detail, point=_inside(shapes[row]))
 
 
 def _prove(codes: NDArray[np.object_], shapes: NDArray[np.object_], faults: _Faults) -> None:
@@ -192,9 +199,7 @@ def _prove(codes: NDArray[np.object_], shapes: NDArray[np.object_], faults: _Fau
         for row in wrong
     ]
     for row in range(len(faults.faces)):
-        left.append(
-            _at_face(faults.rule(row), _sorted(codes, faults.rows[row]), faults.faces, row)
-        )
+        left.append(_at_face(faults.rule(row), _sorted(codes, faults.rows[row]), faults.faces, row))
     for xy, rows in zip(to_degrees(faults.vertices), faults.vertex_rows, strict=True):
         place = (float(xy[0]), float(xy[1]))
         left.append(finding("unmatched_vertex", "village", _sorted(codes, rows), point=place))
@@ -252,10 +257,14 @@ def _faults(shapes: NDArray[np.object_], crs: str) -> _Faults:
     tree = shapely.STRtree(shapes)
     count = np.bincount(covering(tree, faces.points)[0], minlength=len(faces))
     faces, count = faces[count != 1], count[count != 1]
-    face, row = tree.query(faces.polygons, predicate="dwithin", distance=GRID_UNIT / 1000)
-    rows = [np.sort(row[face == k]) for k in range(len(faces))]
+    covers = grouped(*covering(tree, faces.points), len(faces))
+    beside = grouped(*touching(tree, faces.polygons), len(faces))
+    rows = [b if n == 0 else c for b, c, n in zip(beside, covers, count, strict=True)]
     xy, edge_owner, vertex_owner = unmatched_vertices(residual, faces)
-    return _Faults(faces, count, rows, xy, np.column_stack([edge_owner, vertex_owner]))
+    return _Faults(
+        faces, count, rows, _near(shapes, faces.polygons), xy,
+        np.column_stack([edge_owner, vertex_owner]),
+    )  # fmt: skip
 
 
 def _open_gaps(shapes: NDArray[np.object_], max_gap_width: float, crs: str) -> Faces:

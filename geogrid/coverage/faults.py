@@ -121,6 +121,11 @@ def touching(
     return face[order], row[order]
 
 
+def grouped(keys: NDArray[np.int64], values: NDArray[np.int64], n: int) -> list[NDArray[np.int64]]:
+    """Return the values of each key 0 … n - 1; the keys are ascending."""
+    return np.split(values, np.searchsorted(keys, np.arange(1, n))) if n else []
+
+
 def _strictly_inside(edges: NDArray[np.int64], xy: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which points lie on their edge, but not at its ends; exact."""
     run, rise = edges[:, 2] - edges[:, 0], edges[:, 3] - edges[:, 1]
@@ -149,13 +154,13 @@ def measure(polygons: NDArray[np.object_], crs: str) -> Faces:
     area = shapely.area(metric)
     # The circle is found to a thousandth of the extent only; this bound is better for slivers.
     narrow = np.divide(2 * area, shapely.length(metric), out=np.zeros_like(area), where=area > 0)
-    large = np.flatnonzero(np.ptp(shapely.bounds(polygons).reshape(-1, 2, 2), axis=1).max(1) > _LARGE)
+    large = np.flatnonzero(
+        np.ptp(shapely.bounds(polygons).reshape(-1, 2, 2), axis=1).max(1) > _LARGE
+    )
     if len(large):
         project = pyproj.Transformer.from_crs("EPSG:4490", crs, always_xy=True)
         area[large] = shapely.area(
-            shapely.transform(
-                polygons[large], lambda xy: np.column_stack(project.transform(*xy.T))
-            )
+            shapely.transform(polygons[large], lambda xy: np.column_stack(project.transform(*xy.T)))
         )
     return Faces(polygons, points, area, np.maximum(2 * shapely.length(circles), narrow))
 

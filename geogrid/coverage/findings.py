@@ -26,8 +26,8 @@ class Rule:
     fix_zh: str
 
 
-_MOVE = ("Move the vertices of both units onto each other, or run geogrid repair.",
-         "把相邻单元的节点对齐，或运行 geogrid repair。")  # fmt: skip
+_MOVE = ("Move the units' borders onto each other; geogrid repair does it for slivers.",
+         "把相邻单元的边界对齐；窄缝可用 geogrid repair 处理。")  # fmt: skip
 _TEXT = ("Give the code column as text and fill it in again from the source.",
          "把代码列改为文本格式，并从源表重新填写。")  # fmt: skip
 
