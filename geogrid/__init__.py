@@ -19,7 +19,7 @@ _SOURCES = {
     "open": ("geogrid.store", "read_edition"),
 }
 
-__all__ = ["__version__", *sorted(_SOURCES)]  # noqa: PLE0604  # names of _SOURCES
+__all__ = ["__version__", *sorted(_SOURCES)]  # names of _SOURCES
 
 
 def __getattr__(name: str) -> object:

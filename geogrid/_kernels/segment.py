@@ -26,15 +26,14 @@ def toboggan(relief: NDArray[np.uint16], inside: NDArray[np.bool_]) -> NDArray[n
             target[here] = here
             if not inside[row, col]:
                 continue
-            best = (relief[row, col], here)
+            best = np.int64(relief[row, col]) << 40 | here
             for dr, dc in ((-1, 0), (0, -1), (0, 1), (1, 0)):
                 r, c = row + dr, col + dc
                 if 0 <= r < height and 0 <= c < width and inside[r, c]:
-                    there = (relief[r, c], r * width + c)
-                    if there < best:
-                        best = there
-            target[here] = best[1]
-            if best[1] == here:
+                    best = min(best, np.int64(relief[r, c]) << 40 | (r * width + c))
+            lowest = best & 0xFFFFFFFFFF
+            target[here] = lowest
+            if lowest == here:
                 labels[row, col] = count
                 count += 1
     flat = labels.ravel()
@@ -151,12 +150,10 @@ def merge(
             tail[region] = slot
     parent = np.arange(n)
     seen = np.full(n, -1, np.int64)
-    heap = [(0.0, np.int64(-1))]
-    heap.pop()
-    for edge in range(m):
-        heap.append(
-            (_cost(edge, ends, length, climb, mass, colour, rim, power, tint, grip, most), edge)
-        )
+    heap = [
+        (_cost(edge, ends, length, climb, mass, colour, rim, power, tint, grip, most), edge)
+        for edge in range(m)
+    ]
     heapq.heapify(heap)
     left = n
     while left > target and len(heap) > 0:

@@ -94,8 +94,10 @@ def _at(labels: NDArray[np.int32], row: int, col: int) -> int:
 
 @njit(cache=True, inline="always")
 def _beside(labels: NDArray[np.int32], row: int, col: int, way: int) -> int:
-    """Return the label across the edge that is walked in direction `way` with (row, col) on the
-    right hand: the top edge to the right, the right edge down, and so on.
+    """Return the label across an edge of a pixel.
+
+    The edge is the one walked in direction `way` with the pixel on the right hand: the top edge to
+    the right, the right edge down, and so on.
     """
     left = (way + 3) % 4
     return _at(labels, row + _ROW_STEP[left], col + _COL_STEP[left])

@@ -19,7 +19,7 @@ def bisect(
     show: NDArray[np.float64],
     weight: NDArray[np.float64],
     n_zones: int,
-    seed: int,
+    rng: np.random.Generator,
 ) -> NDArray[np.int32]:
     """Divide a connected graph into exactly `n_zones` connected zones of about equal weight.
 
@@ -30,7 +30,6 @@ def bisect(
     """
     n = len(weight)
     zone = np.zeros(n, np.int32)
-    np.random.seed(seed)
     stack_zone = np.empty(n_zones, np.int32)
     stack_parts = np.empty(n_zones, np.int32)
     stack_zone[0] = 0
@@ -46,7 +45,7 @@ def bisect(
         nodes = np.flatnonzero(zone == current).astype(np.int32)
         for k in range(len(nodes)):
             local[nodes[k]] = k
-        side, parts_inside = _best_cut(nodes, local, row, neighbour, cost, show, weight, parts)
+        side, parts_inside = _best_cut(nodes, local, row, neighbour, cost, show, weight, parts, rng)
         for k in range(len(nodes)):
             local[nodes[k]] = -1
             if side[k]:
@@ -70,6 +69,7 @@ def _best_cut(
     show: NDArray[np.float64],
     weight: NDArray[np.float64],
     parts: int,
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.bool_], int]:
     """Return which of `nodes` leave, and into how many zones they are to be divided."""
     n = len(nodes)
@@ -87,7 +87,7 @@ def _best_cut(
     best_side = np.zeros(n, np.bool_)
     best_parts = 1
     for _ in range(_TRIES):
-        order, parent = _random_tree(nodes, local, row, neighbour, show)
+        order, parent = _random_tree(nodes, local, row, neighbour, show, rng)
         below, count, border = _subtree_sums(
             nodes, local, order, parent, row, neighbour, cost, weight
         )
@@ -120,6 +120,7 @@ def _random_tree(
     row: NDArray[np.int64],
     neighbour: NDArray[np.int32],
     show: NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return a random spanning tree: nodes in an order with parents first, and the parents."""
     n = len(nodes)
@@ -131,7 +132,7 @@ def _random_tree(
     heap_key = np.empty(n * 12 + 16)
     heap_node = np.empty(n * 12 + 16, np.int32)
     size = 1
-    start = np.random.randint(n)
+    start = rng.integers(0, n)
     heap_key[0] = 0.0
     heap_node[0] = start
     best[start] = 0.0
@@ -161,7 +162,7 @@ def _random_tree(
             u = local[neighbour[k]]
             if u < 0 or done[u]:
                 continue
-            key = np.random.random() + show[k]
+            key = rng.random() + show[k]
             if key < best[u]:
                 best[u] = key
                 parent[u] = v
@@ -268,7 +269,7 @@ def anneal(
     *,
     sweeps: int,
     evenness: float,
-    seed: int,
+    rng: np.random.Generator,
 ) -> NDArray[np.int32]:
     """Move single nodes between zones to better balance and shape; zones stay connected.
 
@@ -281,7 +282,6 @@ def anneal(
     zone = zone.copy()
     if n_zones < 2:
         return zone
-    np.random.seed(seed)
     load = np.zeros(n_zones)
     land = np.zeros(n_zones)
     rim = np.zeros(n_zones)
@@ -303,12 +303,12 @@ def anneal(
         heat = 0.3 * (1 - sweep / sweeps) ** 2
         moved = False
         for _ in range(n):
-            v = np.random.randint(n)
+            v = rng.integers(0, n)
             here = zone[v]
             degree = row[v + 1] - row[v]
             if degree == 0 or members[here] == 1:
                 continue
-            there = zone[neighbour[row[v] + np.random.randint(degree)]]
+            there = zone[neighbour[row[v] + rng.integers(0, degree)]]
             if there == here:
                 continue
             to_here = 0.0
@@ -328,7 +328,7 @@ def anneal(
                 - _energy(load[here], land[here], rim[here], mean, evenness)
                 - _energy(load[there], land[there], rim[there], mean, evenness)
             )
-            if change > 0 and (heat <= 0 or np.random.random() >= np.exp(-change / heat)):
+            if change > 0 and (heat <= 0 or rng.random() >= np.exp(-change / heat)):
                 continue
             clock += 1
             if not _stays_connected(v, row, neighbour, zone, stamp, clock, queue):

@@ -20,6 +20,8 @@ app = typer.Typer(
     "划分网格、检查覆盖、落格定位。",
 )
 
+_LANG = default_language()
+
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable result on stdout.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")]
 Lang = Annotated[str, typer.Option("--lang", help="Language of messages: zh or en.")]
@@ -48,7 +50,7 @@ def demo(
     workers: Workers = None,
     as_json: Json = False,
     quiet: Quiet = False,
-    lang: Lang = default_language(),
+    lang: Lang = _LANG,
 ) -> None:
     """Run the main job end to end on the sample city. 在示例城市上完整演示。"""
     console = Console(lang, quiet)
@@ -71,7 +73,7 @@ def sample(
     workers: Workers = None,
     as_json: Json = False,
     quiet: Quiet = False,
-    lang: Lang = default_language(),
+    lang: Lang = _LANG,
 ) -> None:
     """Write the inputs of the invented sample city. 生成虚构的示例城市数据。"""
     console = Console(lang, quiet)
@@ -109,7 +111,7 @@ def partition(
     scheduler: Scheduler = None,
     as_json: Json = False,
     quiet: Quiet = False,
-    lang: Lang = default_language(),
+    lang: Lang = _LANG,
 ) -> None:
     """Divide villages along what the imagery shows. 依据影像划分网格和微网格。"""
     console = Console(lang, quiet)
@@ -134,7 +136,7 @@ def check(
     microgrids: Annotated[int | None, typer.Option("--microgrids", help="Expected number.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
-    lang: Lang = default_language(),
+    lang: Lang = _LANG,
 ) -> None:
     """Prove the coverage, or show where it fails. 检查覆盖、缝隙、重叠、嵌套和编码。"""
     console = Console(lang, quiet)
@@ -162,7 +164,7 @@ def locate(
     lat: Annotated[str | None, typer.Option(help="Column of latitudes.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
-    lang: Lang = default_language(),
+    lang: Lang = _LANG,
 ) -> None:
     """Find the grid and micro-grid of each point of a table. 批量落格。"""
     console = Console(lang, quiet)
@@ -184,7 +186,7 @@ def draw_map(
         str, typer.Option("--microgrids-of", help="Counties to show by micro-grids, by comma.")
     ] = "",
     quiet: Quiet = False,
-    lang: Lang = default_language(),
+    lang: Lang = _LANG,
 ) -> None:
     """Write a map that opens without a network. 输出可离线打开的地图。"""
     console = Console(lang, quiet)
@@ -203,7 +205,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at.")] = 8000,
     quiet: Quiet = False,
-    lang: Lang = default_language(),
+    lang: Lang = _LANG,
 ) -> None:
     """Serve look-ups, tiles and the map page. 提供查询接口、瓦片和地图页面。"""
     console = Console(lang, quiet)

@@ -8,7 +8,8 @@ import geopandas as gpd
 from geogrid import datums, maps, sample, store
 from geogrid.cli.console import Console, Meter
 from geogrid.cli.jobs import divide, division_json
-from geogrid.coverage.check import Findings, check
+from geogrid.coverage.check import check
+from geogrid.coverage.findings import Findings
 from geogrid.errors import DataError
 from geogrid.locate import LocateSummary, Locator, locate_file
 from geogrid.parallel import Engine
@@ -76,7 +77,7 @@ class Summary:
                 ("微网格" if zh else "micro-grids", f"{counts['microgrid']:,}"),
                 ("覆盖率" if zh else "coverage",
                  "  ".join(f"{level} {share:.4%}" for level, share in rate.items())),
-                ("问题(缝隙、重叠、嵌套、编码)" if zh else "findings (gaps, overlaps, nesting, codes)",
+                ("缝隙、重叠、嵌套、编码问题" if zh else "gaps, overlaps, nesting or code faults",
                  f"{len(self.findings)}"),
             ]
         )  # fmt: skip

@@ -69,8 +69,10 @@ def read_boundaries(path: Path, *, scheme: CodeScheme | None = None) -> Boundari
 
 
 def working_crs(villages: gpd.GeoDataFrame) -> str:
-    """Return a metric CRS for a city: EPSG:4547 around 114E, the 3-degree CGCS2000 zone of its
-    middle elsewhere in China, its UTM zone elsewhere.
+    """Return a metric CRS for a city.
+
+    EPSG:4547 around 114E, the 3-degree CGCS2000 zone of its middle elsewhere in China, its UTM
+    zone elsewhere.
     """
     west, south, east, north = villages.to_crs(EXCHANGE_CRS).total_bounds
     lon, lat = (west + east) / 2, (south + north) / 2

@@ -31,8 +31,10 @@ _MOST_PIXELS = 4_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
-    """Square pixels in a metric CRS: pixel (row, col) has its upper left corner at
-    `(x0 + col * step, y0 - row * step)`, in metres east and north.
+    """Square pixels in a metric CRS.
+
+    Pixel (row, col) has its upper left corner at `(x0 + col * step, y0 - row * step)`, in metres
+    east and north.
     """
 
     crs: str

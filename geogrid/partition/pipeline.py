@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,8 +12,9 @@ import shapely
 from numpy.typing import NDArray
 
 from geogrid import store
-from geogrid.coverage.check import Findings, check
+from geogrid.coverage.check import check
 from geogrid.coverage.clean import Repair
+from geogrid.coverage.findings import Findings
 from geogrid.edition import Edition, EditionInfo
 from geogrid.errors import DataError, ImageryError, QuotaError, UsageError
 from geogrid.parallel import Engine, run
@@ -177,7 +178,7 @@ def _require_overlap(villages: gpd.GeoDataFrame, imagery: Imagery) -> None:
     raise ImageryError(
         f"{outside.sum()} of {len(villages)} villages lie wholly outside {imagery.path} "
         f"({metric[outside].area.sum() / 1e6:.2f} km²): {named}. The boundaries span "
-        f"{west:.4f}, {south:.4f} to {east:.4f}, {north:.4f}; is one of the reference systems wrong?"
+        f"{west:.4f}, {south:.4f} to {east:.4f}, {north:.4f}; is a reference system wrong?"
     )
 
 

@@ -172,8 +172,10 @@ def _within(
 def _one_piece_each(
     faces: NDArray[np.object_], owner: NDArray[np.int64], n: int
 ) -> NDArray[np.int64]:
-    """Leave each zone its largest face; give the others, smallest first, to the neighbour with
-    the longest shared border (a zone may be cut in two where the outline bends inwards).
+    """Leave each zone its largest face and give its others to neighbours, smallest first.
+
+    The neighbour is the one with the longest shared border. A zone may be cut in two where the
+    outline bends inwards.
     """
     owner = owner.copy()
     area = shapely.area(faces)

@@ -90,12 +90,12 @@ def _divide(
     count_and_seed: tuple[int, int],
 ) -> NDArray[np.int32]:
     n_zones, seed = count_and_seed
-    seed %= 2**32 - 1
+    rng = np.random.default_rng(seed)
     cost = graph.length * (1 - (1 - _DISCOUNT) * graph.show)
-    start = kernel.bisect(graph.row, graph.neighbour, cost, graph.show, load, n_zones, seed)
+    start = kernel.bisect(graph.row, graph.neighbour, cost, graph.show, load, n_zones, rng)
     return kernel.anneal(
         graph.row, graph.neighbour, cost, load, area, outer, start, n_zones,
-        sweeps=_SWEEPS, evenness=_EVENNESS, seed=seed,
+        sweeps=_SWEEPS, evenness=_EVENNESS, rng=rng,
     )  # fmt: skip
 
 
