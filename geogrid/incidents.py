@@ -34,7 +34,7 @@ def read(path: Path) -> pd.DataFrame:
     table = tables.CsvTable.open(path)
     rows = [record.fields for record in table.records() if record.fields]
     frame = pd.DataFrame(rows, columns=table.header.fields, dtype=str)
-    for column in frame.columns.intersection(_TIME_COLUMNS):
+    for column in frame.columns.intersection(list(_TIME_COLUMNS)):
         try:
             frame[column] = pd.to_datetime(frame[column].replace("", None))
         except ValueError as error:

@@ -8,6 +8,7 @@ levels above are that micro-grid's parents; they are never looked up by themselv
 import enum
 import itertools
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -27,7 +28,7 @@ from geogrid.edition import Edition, Rings, to_integers
 from geogrid.errors import CoordinateError, DataError, UsageError
 
 _SWAP_MARGIN = 0.02
-"""Degrees: BD-09 lies up to 0.012 degree east of WGS84; a swapped pair is looked for this far out."""
+"""Degrees: BD-09 lies up to 0.012 degree off WGS84; swapped pairs are recognised this far out."""
 
 _WIDEST = 20 * 10**8
 """Steps: products of differences up to 20 degrees fit into int64."""
@@ -394,7 +395,7 @@ def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
 
 
 def _texts(found: Located) -> Iterator[tuple[str, str, str, str]]:
-    metres = (f"{value:.2f}" if value == value else "" for value in found.edge_m.tolist())
+    metres = (f"{value:.2f}" if not math.isnan(value) else "" for value in found.edge_m.tolist())
     return zip(
         found.grid_code.tolist(), found.microgrid_code.tolist(), found.status.tolist(), metres,
         strict=True,

@@ -34,26 +34,24 @@ def index_boxes(
         Box numbers; those of cell `c` are `items[starts[c]:starts[c + 1]]`, ascending.
     """
     columns = shape[0]
+    spans = boxes.copy()  # west south east north, in cells
+    for box in range(len(boxes)):
+        for k in range(4):
+            spans[box, k] = (boxes[box, k] - origin[k % 2]) // cell
     starts = np.zeros(columns * shape[1] + 1, np.int64)
     for box in range(len(boxes)):
-        for row in range(
-            (boxes[box, 1] - origin[1]) // cell, (boxes[box, 3] - origin[1]) // cell + 1
-        ):
-            for column in range(
-                (boxes[box, 0] - origin[0]) // cell, (boxes[box, 2] - origin[0]) // cell + 1
-            ):
+        west, south, east, north = spans[box]
+        for row in range(south, north + 1):
+            for column in range(west, east + 1):
                 starts[row * columns + column + 1] += 1
     for c in range(len(starts) - 1):
         starts[c + 1] += starts[c]
     filled = starts[:-1].copy()
     items = np.empty(starts[-1], np.int32)
     for box in range(len(boxes)):
-        for row in range(
-            (boxes[box, 1] - origin[1]) // cell, (boxes[box, 3] - origin[1]) // cell + 1
-        ):
-            for column in range(
-                (boxes[box, 0] - origin[0]) // cell, (boxes[box, 2] - origin[0]) // cell + 1
-            ):
+        west, south, east, north = spans[box]
+        for row in range(south, north + 1):
+            for column in range(west, east + 1):
                 c = row * columns + column
                 items[filled[c]] = box
                 filled[c] += 1
@@ -77,10 +75,10 @@ def side(x: int, y: int, xy: NDArray[np.int64], starts: NDArray[np.int64]) -> in
                     return EDGE
                 if (turn > 0) == (y1 > y0):
                     inside = not inside
-            elif y0 == y and (x0 == x or (y1 == y and (x0 < x) != (x1 < x))):
-                return EDGE
-            elif y1 == y and x1 == x:
-                return EDGE
+            else:
+                at_end = (x0 == x and y0 == y) or (x1 == x and y1 == y)
+                if at_end or (y0 == y and y1 == y and (x0 < x) != (x1 < x)):
+                    return EDGE
     return IN if inside else OUT
 
 
@@ -179,7 +177,7 @@ def nearest_edge(
                 t = min(1.0, max(0.0, -(ax * dx + ay * dy) / (dx * dx + dy * dy)))
                 d = np.hypot(ax + t * dx, ay + t * dy)
                 other = beyond[i]
-                if d < best or (d == best and 0 <= other and (other < beside or beside < 0)):
+                if d < best or (d == best and other >= 0 and (other < beside or beside < 0)):
                     best, beside = d, other
         metres[p] = best
         neighbours[p] = beside

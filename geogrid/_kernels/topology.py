@@ -45,13 +45,13 @@ def pair(
         j = heads[slot]
         while j >= 0:
             if labels[j] == labels[i]:
-                a0, b0, a1, b1 = edges[j, 0], edges[j, 1], edges[j, 2], edges[j, 3]
-                if a0 == x0 and b0 == y0 and a1 == x1 and b1 == y1:
-                    first[i] = (
-                        j  # the chain runs from late to early: the last one seen is the first
-                    )
+                ax, ay, bx, by = edges[j, 0], edges[j, 1], edges[j, 2], edges[j, 3]
+                if ax == x0 and ay == y0 and bx == x1 and by == y1:
+                    first[i] = j  # the chain runs from late to early: the last seen is the first
                 elif (
-                    twin[i] < 0 and twin[j] < 0 and a0 == x1 and b0 == y1 and a1 == x0 and b1 == y0
+                    twin[i] < 0
+                    and twin[j] < 0
+                    and (ax == x1 and ay == y1 and bx == x0 and by == y0)
                 ):
                     twin[i] = j
                     twin[j] = i

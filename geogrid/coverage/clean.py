@@ -18,7 +18,6 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from geogrid.coverage.check import metric_crs
 from geogrid.coverage.faults import (
     Faces,
     covering,
@@ -29,6 +28,7 @@ from geogrid.coverage.faults import (
     unmatched_vertices,
 )
 from geogrid.coverage.findings import Finding, Point, finding
+from geogrid.coverage.layers import metric_crs
 from geogrid.coverage.patch import rebuild
 from geogrid.coverage.topology import half_edges, is_polygonal, on_integer_grid, outline
 from geogrid.edition import snap, to_degrees
@@ -127,7 +127,7 @@ def clean_villages(
     shapes, repairs, refused = _single_polygons(codes, given, crs, max_gap_width)
     faults = _faults(shapes, crs)
     open_gaps = _open_gaps(shapes, max_gap_width, crs)
-    _refuse([*refused, *_too_wide(codes, faults, max_gap_width)])
+    _refuse([*refused, *_besides(refused, _too_wide(codes, faults, max_gap_width))])
     for _ in range(_ROUNDS):
         if not len(faults) and not len(open_gaps):
             break
@@ -167,10 +167,10 @@ def _row_faults(codes: NDArray[np.object_], shapes: NDArray[np.object_]) -> list
     polygonal = np.isin(shapely.get_type_id(shapes), (3, 6))
     usable = is_polygonal(shapes)
     found = [finding("no_geometry", "village", (codes[row],)) for row in np.flatnonzero(missing)]
-    for row in np.flatnonzero(~missing & ~polygonal):
-        found.append(finding("not_polygon", "village", (codes[row],)))
-    for row in np.flatnonzero(~missing & polygonal & ~usable):
-        found.append(finding("bad_coordinates", "village", (codes[row],)))
+    odd = np.flatnonzero(~missing & ~polygonal)
+    found += [finding("not_polygon", "village", (codes[row],)) for row in odd]
+    odd = np.flatnonzero(~missing & polygonal & ~usable)
+    found += [finding("bad_coordinates", "village", (codes[row],)) for row in odd]
     for row in np.flatnonzero(pd.Series(codes).duplicated().to_numpy()):
         place = _inside(shapes[row]) if usable[row] else None
         found.append(finding("duplicate_code", "village", (codes[row],), point=place))
@@ -181,8 +181,16 @@ def _too_wide(
     codes: NDArray[np.object_], faults: _Faults, max_gap_width: float
 ) -> Iterator[Finding]:
     """Report gaps and overlaps that are no slivers."""
-    for row in np.flatnonzero(faults.faces.width_m > max_gap_width):
+    for row in np.flatnonzero(faults.faces.width_m > max_gap_width).tolist():
         yield _at_face(faults.rule(row), _sorted(codes, faults.rows[row]), faults.faces, row)
+
+
+def _besides(refused: list[Finding], faults: Iterator[Finding]) -> Iterator[Finding]:
+    """Leave out the gap that a refused part leaves behind: it is no fault of its own."""
+    boxes = [shapely.box(*each.bbox) for each in refused if each.bbox is not None]
+    for fault in faults:
+        if not any(shapely.intersects_xy(box, *fault.point) for box in boxes if fault.point):
+            yield fault
 
 
 def _lost(codes: NDArray[np.object_], shapes: NDArray[np.object_], row: int) -> Finding:
@@ -198,8 +206,10 @@ def _prove(codes: NDArray[np.object_], shapes: NDArray[np.object_], faults: _Fau
         finding("invalid_geometry", "village", (codes[row],), point=_inside(shapes[row]))
         for row in wrong
     ]
-    for row in range(len(faults.faces)):
-        left.append(_at_face(faults.rule(row), _sorted(codes, faults.rows[row]), faults.faces, row))
+    left += [
+        _at_face(faults.rule(row), _sorted(codes, faults.rows[row]), faults.faces, row)
+        for row in range(len(faults.faces))
+    ]
     for xy, rows in zip(to_degrees(faults.vertices), faults.vertex_rows, strict=True):
         place = (float(xy[0]), float(xy[1]))
         left.append(finding("unmatched_vertex", "village", _sorted(codes, rows), point=place))
@@ -224,8 +234,8 @@ def _single_polygons(
             refused.append(finding("no_geometry", "village", (codes[row],)))
             continue
         loose = measure(parts[1:], crs)
-        for part in np.flatnonzero(loose.width_m > max_gap_width):
-            refused.append(_at_face(rule, (codes[row],), loose, part))
+        wide = np.flatnonzero(loose.width_m > max_gap_width).tolist()
+        refused += [_at_face(rule, (codes[row],), loose, part) for part in wide]
         shapes[row] = parts[0]
         places = loose.points.tolist() or [_invalid_place(given[row])]
         areas = loose.area_m2.tolist() or [0.0]
@@ -337,7 +347,8 @@ def _reported(
 
 _DONE = {
     "gap": ("gap of {area:.4g} m² given to {first}", "缝隙 {area:.4g} 平方米划归 {first}"),
-    "edge_gap": ("gap of {area:.4g} m² at the outline closed", "外边界缝隙 {area:.4g} 平方米已闭合"),
+    "edge_gap": ("gap of {area:.4g} m² at the outline closed",
+                 "外边界缝隙 {area:.4g} 平方米已闭合"),
     "overlap": ("overlap of {area:.4g} m² left to {first}", "重叠 {area:.4g} 平方米归 {first}"),
     "unmatched_vertex": ("vertex added to the neighbour's edge", "相邻边上补充节点"),
     "invalid_geometry": ("crossed ring untangled, {area:.4g} m² let go",

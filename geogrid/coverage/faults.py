@@ -144,13 +144,13 @@ def measure(polygons: NDArray[np.object_], crs: str) -> Faces:
     more than the faults that are to be measured.
     """
     centres = shapely.get_coordinates(shapely.centroid(polygons)).reshape(-1, 2)
-    scale, angle_free = _local_scale(centres, crs)
+    scale, inverse = _local_scale(centres, crs)
     xy, index = shapely.get_coordinates(polygons, return_index=True)
     local = np.einsum("nij,nj->ni", scale[index], xy - centres[index])
     metric = shapely.set_coordinates(polygons.copy(), local)
     circles = shapely.maximum_inscribed_circle(metric)
     inside = shapely.get_coordinates(circles).reshape(-1, 2, 2)[:, 0]
-    points = centres + np.einsum("nij,nj->ni", angle_free, inside)
+    points = centres + np.einsum("nij,nj->ni", inverse, inside)
     area = shapely.area(metric)
     # The circle is found to a thousandth of the extent only; this bound is better for slivers.
     narrow = np.divide(2 * area, shapely.length(metric), out=np.zeros_like(area), where=area > 0)
@@ -172,7 +172,8 @@ def _local_scale(
     project = pyproj.Transformer.from_crs("EPSG:4490", crs, always_xy=True)
     step = 1e-4
     origin = np.column_stack(project.transform(*centres.T))
-    east = np.column_stack(project.transform(*(centres + [step, 0]).T)) - origin
-    north = np.column_stack(project.transform(*(centres + [0, step]).T)) - origin
+    east = np.column_stack(project.transform(*(centres + np.array([step, 0])).T)) - origin
+    north = np.column_stack(project.transform(*(centres + np.array([0, step])).T)) - origin
     scale = np.stack([east, north], axis=2) / step
-    return scale, np.linalg.inv(scale)
+    inverse = np.linalg.inv(scale).astype(np.float64)
+    return scale, inverse

@@ -9,6 +9,7 @@ from typing import overload
 import geopandas as gpd
 import shapely
 
+from geogrid.codes import LEVEL_NAMES_ZH
 from geogrid.schema import EXCHANGE_CRS
 
 Point = tuple[float, float]
@@ -45,7 +46,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             "Give the parts to their neighbours, or list the unit as an enclave.",
             "将零散部分并入相邻单元，或登记为飞地。"),
         "hole": Rule("error", "hole", "孔洞",
-            "Delete the inner ring, or draw the unit that lies in it.", "删除内环，或补画其中的单元。"),
+            "Delete the inner ring, or draw the unit that lies in it.",
+            "删除内环，或补画其中的单元。"),
         "gap": Rule("error", "gap", "缝隙", *_MOVE),
         "edge_gap": Rule("error", "gap at the outer boundary", "外边界处缝隙",
             "Extend the units to the boundary.", "将单元延伸到外边界。"),
@@ -69,7 +71,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "no_child": Rule("error", "parent without children", "没有下级单元",
             "Add its units one level down.", "补充其下级单元。"),
         "no_parent_column": Rule("warning", "nesting not checked", "未检查层级嵌套",
-            "Add a column parent with the code of the unit above.", "增加 parent 列，填写上级代码。"),
+            "Add a column parent with the code of the unit above.",
+            "增加 parent 列，填写上级代码。"),
         "duplicate_code": Rule("error", "code used twice", "代码重复",
             "Give each unit a code of its own.", "为每个单元分配唯一代码。"),
         "malformed_code": Rule("error", "malformed code", "代码格式错误",
@@ -79,7 +82,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "count": Rule("error", "unexpected count", "数量不符",
             "Add the missing units or delete the surplus ones.", "补充缺少的单元或删除多余单元。"),
         "changed_file": Rule("warning", "changed after it was written", "写出后被修改",
-            "Write it again as an edition once the check is clean.", "检查通过后重新生成版本文件。"),
+            "Write it again as an edition once the check is clean.",
+            "检查通过后重新生成版本文件。"),
     }
 )  # fmt: skip
 
@@ -209,6 +213,4 @@ def _spaced(detail: str) -> str:
 
 
 def _level_zh(level: str) -> str:
-    from geogrid.codes import LEVEL_NAMES_ZH
-
     return LEVEL_NAMES_ZH.get(level, level)

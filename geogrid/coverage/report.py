@@ -77,7 +77,7 @@ def as_html(findings: Findings) -> str:
         rows.append(f"<tr>{row}<td>{message}</td><td>{html.escape(each.fix)}</td></tr>")
     verdict = "no errors · 检查通过" if findings.ok else "errors found · 发现错误"
     return (
-        '<!doctype html><html lang="zh"><meta charset="utf-8"><title>Coverage check 覆盖检查</title>'
+        '<!doctype html><html lang="zh"><meta charset="utf-8"><title>覆盖检查</title>'
         "<style>body{font:14px sans-serif;margin:2em}table{border-collapse:collapse;margin:1em 0}"
         "td,th{border:1px solid #bbb;padding:.3em .6em;text-align:left;vertical-align:top}</style>"
         f"<h1>Coverage check 覆盖检查</h1><p>{verdict}</p>"
