@@ -58,7 +58,7 @@ class CodeScheme:
         '411602'
         """
         length = self.lengths[level]
-        if not re.fullmatch(r"\d+", code) or len(code) < length or code[length:].strip("0"):
+        if not re.fullmatch(r"[0-9]+", code) or len(code) < length or code[length:].strip("0"):
             raise DataError(
                 f"code {code!r} is not a {level} code: expected {length} digits, "
                 "with nothing but zeros behind them. Give the code column as text."
@@ -73,9 +73,9 @@ class CodeScheme:
         """Return the regular expression that a code of this level matches whole."""
         length = self.lengths[level]
         if level not in ("grid", "microgrid"):
-            return rf"\d{{{length}}}"
+            return rf"[0-9]{{{length}}}"
         serial = length - self.lengths[parent_level(level)]
-        return rf"\d{{{length - serial}}}(?!0{{{serial}}})\d{{{serial}}}"
+        return rf"[0-9]{{{length - serial}}}(?!0{{{serial}}})[0-9]{{{serial}}}"
 
     def display(self, code: str) -> str:
         """Return the dashed form for people; it cannot be taken for a resident's ID number."""

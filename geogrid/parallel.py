@@ -46,7 +46,7 @@ def run(fn: Callable[[Unit], Result], units: Sequence[Unit], engine: Engine) -> 
     """
     if engine.scheduler is not None:
         return _run_on_dask(fn, units, engine.scheduler)
-    if engine.workers == 1 or len(units) == 1:
+    if engine.workers == 1 or len(units) <= 1:
         return map(fn, units)
     return _run_in_processes(fn, units, engine.workers)
 

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import pandas as pd
 import pyogrio
+import shapely
 
 from geogrid.codes import LEVELS
 from geogrid.edition import EXCHANGE_CRS, Edition, EditionInfo
@@ -24,6 +26,17 @@ _SQLITE_MAGIC = b"SQLite format 3\x00"
 _PARQUET_MAGIC = b"PAR1"
 # 1.4, GDAL's default, makes QGIS 3.22 warn at opening; nothing of ours needs more than 1.3.
 _GEOPACKAGE_VERSION = "1.3"
+
+# What comes of 400 single flipped bits in an edition: a text, a ring or a page that cannot be read.
+_UNREADABLE = (
+    pyogrio.errors.DataSourceError,
+    pyogrio.errors.DataLayerError,
+    pyogrio.errors.FeatureError,
+    pyogrio.errors.FieldError,
+    pyogrio.errors.GeometryError,
+    shapely.errors.GEOSException,
+    UnicodeDecodeError,
+)
 
 
 @contextmanager
@@ -94,7 +107,7 @@ def read_layer(path: Path, layer: str) -> gpd.GeoDataFrame:
         raise DataError(f"{path} has no layer {layer!r}; it has {', '.join(names)}.")
     try:
         return pyogrio.read_dataframe(path, layer=layer)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError) as error:
+    except _UNREADABLE as error:
         raise DataError(f"cannot read layer {layer} of {path}: {error}") from error
 
 
@@ -103,7 +116,7 @@ def layer_names(path: Path) -> list[str]:
     _require_magic(path, _SQLITE_MAGIC, "a GeoPackage")
     try:
         return [str(name) for name, _ in pyogrio.list_layers(path)]
-    except pyogrio.errors.DataSourceError as error:
+    except _UNREADABLE as error:
         raise DataError(f"{path} is not a readable GeoPackage: {error}") from error
 
 
@@ -146,8 +159,8 @@ def read_edition(path: Path) -> Edition:
             "Make one with `geogrid partition`, or check raw layers with `geogrid check`."
         )
     row = read_layer(path, "edition").iloc[0]
-    text = {field.name: row[field.name] or "" for field in fields(EditionInfo)}
-    info = EditionInfo(**text | {"seed": int(row["seed"])})
+    values: dict[str, Any] = {field.name: row[field.name] or "" for field in fields(EditionInfo)}
+    info = EditionInfo(**values | {"seed": int(row["seed"])})
     edition = Edition.of(info, {level: read_layer(path, level) for level in LEVELS})
     if edition.info.digest != info.digest:
         raise DataError(

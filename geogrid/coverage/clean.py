@@ -246,9 +246,12 @@ def _single_polygons(
 
 def _parts(shape: shapely.Geometry) -> NDArray[np.object_]:
     """Return the valid polygons of a geometry on the integer grid, largest first."""
-    whole = shapely.make_valid(shape, method="structure") if not shape.is_valid else shape
-    parts = shapely.get_parts(shapely.set_precision(shapely.get_parts(whole), GRID_UNIT))
-    parts = snap(parts[(shapely.get_type_id(parts) == 3) & ~shapely.is_empty(parts)])
+    if shape.is_valid:
+        parts = shapely.get_parts(shape)
+    else:
+        whole = shapely.make_valid(shape, method="structure")
+        parts = shapely.get_parts(shapely.set_precision(shapely.get_parts(whole), GRID_UNIT))
+        parts = snap(parts[(shapely.get_type_id(parts) == 3) & ~shapely.is_empty(parts)])
     return parts[np.argsort(-shapely.area(parts), kind="stable")]
 
 
@@ -265,9 +268,9 @@ def _faults(shapes: NDArray[np.object_], crs: str) -> _Faults:
     residual = outline(half_edges(shapes))
     faces = residual_faces(residual, crs)
     tree = shapely.STRtree(shapes)
-    count = np.bincount(covering(tree, faces.points)[0], minlength=len(faces))
+    count = np.bincount(covering(tree, faces)[0], minlength=len(faces))
     faces, count = faces[count != 1], count[count != 1]
-    covers = grouped(*covering(tree, faces.points), len(faces))
+    covers = grouped(*covering(tree, faces), len(faces))
     beside = grouped(*touching(tree, faces.polygons), len(faces))
     rows = [b if n == 0 else c for b, c, n in zip(beside, covers, count, strict=True)]
     xy, edge_owner, vertex_owner = unmatched_vertices(residual, faces)
@@ -329,7 +332,7 @@ def _reported(
 ) -> Iterator[Repair]:
     """Say what became of each fault."""
     tree = shapely.STRtree(shapes)
-    owner = dict(reversed(list(zip(*covering(tree, faults.faces.points), strict=True))))
+    owner = dict(reversed(list(zip(*covering(tree, faults.faces), strict=True))))
     for row in range(len(faults.faces)):
         names = _sorted(codes, faults.rows[row])
         to = (codes[owner[row]],) if row in owner else ()

@@ -18,6 +18,11 @@ from geogrid.edition import to_degrees
 _NEAR = 1e-3
 """Steps: noded lines leave the integer grid by far less than this."""
 
+_TURNS = 20
+"""Points asked of a face before its cover is taken as it is."""
+
+_METRES_PER_DEGREE = 111_320.0
+
 _LARGE = 0.02
 """Degrees: above this the scale of a projection is not constant over a fault."""
 
@@ -96,13 +101,27 @@ def unmatched_vertices(
     return starts[vertex], residual.owners[edge], residual.owners[vertex]
 
 
-def covering(
-    tree: shapely.STRtree, points: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the pairs (row of point, row of polygon in `tree`) where the polygon covers it."""
-    point, row = tree.query(shapely.points(points), predicate="intersects")
-    order = np.lexsort((row, point))
-    return point[order], row[order]
+def covering(tree: shapely.STRtree, faces: Faces) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the pairs (row of face, row of polygon in `tree`) where the polygon covers the face.
+
+    Inside a face no edge is left without a twin, so all its points are covered by as many polygons;
+    one point is asked. A large face may hold whole polygons, and its point lie on their common
+    edge, which both cover: then another point is asked.
+    """
+    points = faces.points.copy()
+    reach = faces.width_m / _METRES_PER_DEGREE
+    for turn in range(1, _TURNS):
+        face, row = tree.query(shapely.points(points), predicate="intersects")
+        edges = shapely.boundary(tree.geometries[row])
+        unclear = np.unique(
+            face[shapely.dwithin(edges, shapely.points(points[face]), reach[face] / 1000)]
+        )
+        if not len(unclear):
+            break
+        aside = np.array([np.cos(turn), np.sin(turn)]) * reach[unclear, None] / 5
+        points[unclear] = faces.points[unclear] + aside
+    order = np.lexsort((row, face))
+    return face[order], row[order]
 
 
 def touching(

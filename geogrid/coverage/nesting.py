@@ -49,8 +49,8 @@ def _misfits(
     """Place the breaches of nesting that are not a gap or an overlap of either level."""
     faces = residual_faces(residual, crs)
     lower, upper = layer.tree(), above.tree()
-    children = grouped(*covering(lower, faces.points), len(faces))
-    parents = grouped(*covering(upper, faces.points), len(faces))
+    children = grouped(*covering(lower, faces), len(faces))
+    parents = grouped(*covering(upper, faces), len(faces))
     found = []
     for row, (child, unit) in enumerate(zip(children, parents, strict=True)):
         if len(child) == 1 and len(unit) == 1 and parent[child[0]] not in (-1, unit[0]):

@@ -12,7 +12,6 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from geogrid.coverage.faults import covering
 from geogrid.coverage.topology import half_edges, match
 from geogrid.edition import to_degrees
 
@@ -98,8 +97,8 @@ def _first_owners(
     faces: NDArray[np.object_], shapes: NDArray[np.object_], rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], dict[int, set[int]]]:
     """Give each face to the only polygon that covers it; of several, say which they are."""
-    points = shapely.get_coordinates(shapely.point_on_surface(faces))
-    face, unit = covering(shapely.STRtree(shapes), points)
+    points = shapely.point_on_surface(faces)
+    face, unit = shapely.STRtree(shapes).query(points, predicate="intersects")
     ours = np.isin(unit, rows)
     n_all = np.bincount(face, minlength=len(faces))
     n_ours = np.bincount(face[ours], minlength=len(faces))

@@ -94,7 +94,7 @@ class _Faults:
 
 def _classified(faces: Faces, tree: shapely.STRtree, area: _Area) -> _Faults:
     """Keep the faces that are not covered exactly once inside the container, or never outside."""
-    point, _ = covering(tree, faces.points)
+    point, _ = covering(tree, faces)
     count = np.bincount(point, minlength=len(faces))
     inside = np.ones(len(faces), bool)
     edge = np.zeros(len(faces), bool)
@@ -116,7 +116,7 @@ def _face_findings(
     known: list[Finding],
     skip: NDArray[np.bool_],
 ) -> list[Finding]:
-    covers = grouped(*covering(tree, faults.faces.points), len(faults.faces))
+    covers = grouped(*covering(tree, faults.faces), len(faults.faces))
     beside = grouped(*touching(tree, faults.faces.polygons), len(faults.faces))
     twice = {code for each in known for code in each.codes}
     found = []

@@ -66,7 +66,7 @@ def _code_findings(layer: Layer) -> Iterator[Finding]:
     for row in np.flatnonzero(codes.duplicated().to_numpy()).tolist():
         yield at_unit(layer, "duplicate_code", row)
     formed = codes.str.fullmatch(CodeScheme().pattern(layer.level)).to_numpy(bool)
-    number = codes.str.fullmatch(r"\d+\.0+|\d(\.\d+)?[eE]\+?\d+").to_numpy(bool)
+    number = codes.str.fullmatch(r"[0-9]+\.0+|[0-9](\.[0-9]+)?[eE]\+?[0-9]+").to_numpy(bool)
     for row in np.flatnonzero(~formed).tolist():
         text = layer.codes[row]
         if number[row]:

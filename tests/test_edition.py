@@ -1,0 +1,96 @@
+"""Editions: integer coordinates, digest, and what is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geogrid.codes import LEVELS
+from geogrid.edition import Edition, integer_rings, snap, to_degrees, to_integers, uid_of
+from geogrid.errors import DataError, UnknownCodeError
+
+
+@given(st.integers(-180 * 10**8, 180 * 10**8))
+def test_degrees_and_steps_undo_each_other(steps):
+    assert to_integers(to_degrees(np.array([steps])))[0] == steps
+
+
+@given(st.floats(-180, 180), st.floats(-90, 90))
+def test_snapping_moves_half_a_step_at_most_and_only_once(lon, lat):
+    once = snap(np.array([shapely.Point(lon, lat)], object))
+    twice = snap(once)
+    assert shapely.distance(once[0], shapely.Point(lon, lat)) <= 0.75e-8
+    assert once[0].wkb == twice[0].wkb
+
+
+def test_rings_run_shell_left_and_hole_right():
+    shape = shapely.Polygon([(0, 0), (0, 3), (3, 3), (3, 0)], [[(1, 1), (2, 1), (2, 2), (1, 2)]])
+    rings = integer_rings(np.array([shape], object))
+    assert rings.owners.tolist() == [0, 0]
+    assert rings.starts.tolist() == [0, 5, 10]
+    for k, positive in enumerate((True, False)):
+        xy = rings.xy[rings.starts[k] : rings.starts[k + 1]] / 1e8
+        area = np.sum(xy[:-1, 0] * xy[1:, 1] - xy[1:, 0] * xy[:-1, 1])
+        assert (area > 0) == positive
+
+
+def test_half_edges_close_every_ring(toy_edition):
+    ends, owners = toy_edition.rings("microgrid").half_edges()
+    assert len(ends) == 256 * 4
+    np.testing.assert_array_equal(np.bincount(owners), np.full(256, 4))
+    for row in (0, 100):
+        mine = ends[owners == row]
+        np.testing.assert_array_equal(mine[:, 2:], np.roll(mine[:, :2], -1, axis=0))
+
+
+@pytest.mark.parametrize(
+    "shape", [None, shapely.Polygon(), shapely.Point(0, 0), shapely.MultiPolygon()]
+)
+def test_rows_that_are_no_polygon_are_named(shape):
+    with pytest.raises(DataError, match="row 1"):
+        integer_rings(np.array([shapely.box(0, 0, 1, 1), shape], object))
+
+
+def test_tables_are_sorted_and_copied(toy_edition):
+    shuffled = {level: toy_edition[level].sample(frac=1, random_state=1) for level in LEVELS}
+    again = Edition.of(toy_edition.info, shuffled)
+    assert again.info.digest == toy_edition.info.digest
+    taken = toy_edition["grid"]
+    taken["name"] = "x"
+    assert (toy_edition["grid"].name != "x").all()
+
+
+def test_digest_follows_geometry_attributes_and_information(toy_edition):
+    tables = {level: toy_edition[level] for level in LEVELS}
+    grid = tables["grid"].copy()
+    grid.loc[0, "name"] = "别名"
+    microgrid = tables["microgrid"].copy()
+    shapes = microgrid.geometry.to_numpy().copy()
+    shapes[0] = shapely.transform(shapes[0], lambda xy: xy + 1e-8)
+    digests = {
+        toy_edition.info.digest,
+        Edition.of(toy_edition.info, tables | {"grid": grid}).info.digest,
+        Edition.of(
+            toy_edition.info, tables | {"microgrid": microgrid.set_geometry(shapes)}
+        ).info.digest,
+        Edition.of(replace(toy_edition.info, seed=8), tables).info.digest,
+    }
+    assert len(digests) == 4
+
+
+def test_missing_level_and_column_are_named(toy_edition):
+    tables = {level: toy_edition[level] for level in LEVELS}
+    with pytest.raises(DataError, match="grid"):
+        Edition.of(toy_edition.info, {k: v for k, v in tables.items() if k != "grid"})
+    with pytest.raises(DataError, match="households"):
+        Edition.of(toy_edition.info, tables | {"grid": tables["grid"].drop(columns="households")})
+    with pytest.raises(UnknownCodeError, match="hamlet"):
+        toy_edition["hamlet"]
+
+
+def test_uid_depends_on_the_code_only():
+    assert uid_of("411602001001003") == uid_of("411602001001003")
+    assert uid_of("411602001001003") != uid_of("411602001001004")
