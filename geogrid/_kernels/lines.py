@@ -5,6 +5,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 _ORIENTATIONS = 16
+# Pixels a side: the sums of one block stay in the cache.
+_BLOCK = 64
 
 
 @njit(cache=True)
@@ -32,8 +34,9 @@ def largest_eigenvalue_root(
 
 @njit(cache=True)
 def oriented_bar(
-    lab: NDArray[np.float32],
+    planes: NDArray[np.float32],
     where: NDArray[np.bool_],
+    pad: int,
     taps: int,
     spacing: float,
     side: float,
@@ -44,53 +47,57 @@ def oriented_bar(
     For each of 16 orientations: the smaller of the colour distances from the mean along the bar to
     the means along two parallels at `side` pixels, less `homogeneity` times the spread along the
     bar; the best orientation counts, and nothing below zero. The bar has `taps` samples that lie
-    `spacing` pixels apart. Pixels outside `where` are 0.
+    `spacing` pixels apart. Blocks without a pixel in `where` stay 0.
+
+    Parameters
+    ----------
+    planes : (4, height + 2 pad, width + 2 pad) float32
+        L, a, b and the sum of their squares, extended by `pad` pixels on each side: at least half
+        the bar plus twice `side`.
     """
-    height, width, bands = lab.shape
+    height, width = where.shape
     out = np.zeros((height, width), np.float32)
     half = taps // 2
-    steps_row = np.empty((_ORIENTATIONS, 3, taps), np.int64)
-    steps_col = np.empty((_ORIENTATIONS, 3, taps), np.int64)
-    for turn in range(_ORIENTATIONS):
-        angle = np.pi * turn / _ORIENTATIONS
-        along_row, along_col = np.sin(angle), np.cos(angle)
-        for strip in range(3):
-            shift = (strip - 1) * side
-            for tap in range(taps):
-                way = (tap - half) * spacing
-                steps_row[turn, strip, tap] = round(way * along_row + shift * along_col)
-                steps_col[turn, strip, tap] = round(way * along_col - shift * along_row)
-    mean = np.empty((3, bands), np.float64)
-    for row in range(height):
-        for col in range(width):
-            if not where[row, col]:
+    margin = int(side) + 2
+    size = _BLOCK + 2 * margin
+    sums = np.empty((4, size, size), np.float32)
+    share = np.float32(1 / taps)
+    for top in range(0, height, _BLOCK):
+        for left in range(0, width, _BLOCK):
+            rows, cols = min(_BLOCK, height - top), min(_BLOCK, width - left)
+            if not where[top : top + rows, left : left + cols].any():
                 continue
-            best = 0.0
+            tall, wide = rows + 2 * margin, cols + 2 * margin
             for turn in range(_ORIENTATIONS):
-                spread = 0.0
-                for strip in range(3):
-                    for band in range(bands):
-                        mean[strip, band] = 0.0
-                    square = 0.0
-                    for tap in range(taps):
-                        r = min(max(row + steps_row[turn, strip, tap], 0), height - 1)
-                        c = min(max(col + steps_col[turn, strip, tap], 0), width - 1)
-                        for band in range(bands):
-                            value = np.float64(lab[r, c, band])
-                            mean[strip, band] += value
-                            square += value * value
-                    total = 0.0
-                    for band in range(bands):
-                        mean[strip, band] /= taps
-                        total += mean[strip, band] ** 2
-                    if strip == 1:
-                        spread = np.sqrt(max(square / taps - total, 0.0))
-                left = 0.0
-                right = 0.0
-                for band in range(bands):
-                    left += (mean[1, band] - mean[0, band]) ** 2
-                    right += (mean[1, band] - mean[2, band]) ** 2
-                response = np.sqrt(min(left, right)) - homogeneity * spread
-                best = max(best, response)
-            out[row, col] = best
+                angle = np.pi * turn / _ORIENTATIONS
+                along_row, along_col = np.sin(angle), np.cos(angle)
+                sums[:] = 0
+                for tap in range(taps):
+                    way = (tap - half) * spacing
+                    row0 = top + pad - margin + round(way * along_row)
+                    col0 = left + pad - margin + round(way * along_col)
+                    for band in range(4):
+                        for r in range(tall):
+                            target = sums[band, r]
+                            source = planes[band, row0 + r]
+                            for c in range(wide):
+                                target[c] += source[col0 + c]
+                sums *= share
+                dr, dc = round(side * along_col), round(-side * along_row)
+                for r in range(rows):
+                    for c in range(cols):
+                        y, x = r + margin, c + margin
+                        left_side = np.float32(0)
+                        right_side = np.float32(0)
+                        square = sums[3, y, x]
+                        for band in range(3):
+                            here = sums[band, y, x]
+                            square -= here * here
+                            left_side += (here - sums[band, y + dr, x + dc]) ** 2
+                            right_side += (here - sums[band, y - dr, x - dc]) ** 2
+                        response = np.sqrt(min(left_side, right_side)) - np.float32(
+                            homogeneity
+                        ) * np.sqrt(max(square, np.float32(0)))
+                        if response > out[top + r, left + c]:
+                            out[top + r, left + c] = response
     return out

@@ -54,7 +54,7 @@ def toboggan(relief: NDArray[np.uint16], inside: NDArray[np.bool_]) -> NDArray[n
 @njit(cache=True)
 def region_graph(
     labels: NDArray[np.int32], relief: NDArray[np.uint16]
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32], NDArray[np.float64]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
     """Return the pairs `(a, b)` of labels that share pixel edges, a < b, sorted.
 
     With them: the number of shared pixel edges, and the sum over these of the relief that has to be
@@ -83,7 +83,7 @@ def region_graph(
     order = np.argsort(keys[:n], kind="mergesort")
     first = np.empty(n, np.int32)
     second = np.empty(n, np.int32)
-    length = np.zeros(n, np.float32)
+    length = np.zeros(n, np.float64)
     climb = np.zeros(n, np.float64)
     m = -1
     before = np.int64(-1)
@@ -102,7 +102,7 @@ def region_graph(
 def merge(
     first: NDArray[np.int32],
     second: NDArray[np.int32],
-    length: NDArray[np.float32],
+    length: NDArray[np.float64],
     climb: NDArray[np.float64],
     mass: NDArray[np.float64],
     colour: NDArray[np.float64],
@@ -129,7 +129,7 @@ def merge(
     mass = mass.copy()
     colour = colour.copy()
     rim = rim.copy()
-    length = length.astype(np.float64)
+    length = length.copy()
     climb = climb.copy()
     ends = np.empty((m, 2), np.int32)
     ends[:, 0] = first

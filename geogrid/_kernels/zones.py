@@ -395,3 +395,47 @@ def _stays_connected(
                 queue[tail] = t
                 tail += 1
     return False
+
+
+@njit(cache=True)
+def split_by_share(
+    row: NDArray[np.int64],
+    neighbour: NDArray[np.int32],
+    cost: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    share: float,
+    rng: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """Return one side of a cut of a connected graph: connected, and of about `share` of the weight.
+
+    The other side is connected too. The best cut of several random spanning trees is taken, by the
+    miss and by the cost of the border.
+    """
+    n = len(weight)
+    nodes = np.arange(n).astype(np.int32)
+    show = np.zeros(len(neighbour))
+    total = weight.sum()
+    girth = cost.sum() / n * np.sqrt(n)
+    best = np.inf
+    side = np.zeros(n, np.bool_)
+    for _ in range(_TRIES):
+        order, parent = _random_tree(nodes, nodes, row, neighbour, show, rng)
+        below, _, border = _subtree_sums(
+            nodes, nodes, order, parent, row, neighbour, cost, weight
+        )
+        for position in range(1, n):
+            v = order[position]
+            part = below[v] / total
+            for inside in (True, False):
+                miss = abs((part if inside else 1 - part) - share) / min(share, 1 - share)
+                score = 4.0 * miss + border[v] / girth
+                if score < best:
+                    best = score
+                    side[:] = False
+                    side[v] = True
+                    for later in range(position + 1, n):
+                        u = order[later]
+                        side[u] = side[parent[u]] or u == v
+                    if not inside:
+                        side = ~side
+    return side

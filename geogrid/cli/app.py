@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -88,7 +89,7 @@ def sample(
             workers=_engine(workers, None).workers,
             progress=lambda stage, share: tick(stage, share, 1.0),
         )
-    _answer(summary.as_json(), summary.text(lang), as_json)
+    _answer(summary.to_dict(), summary.as_text(lang), as_json)
 
 
 @app.command()
@@ -175,7 +176,7 @@ def locate(
         known = datums.parse(datum)
         locator = Locator(store.read_edition(city))
         summary = locate_file(locator, source, output, datum=known, lon=lon, lat=lat)
-        _answer(summary.to_json(), summary.as_text(lang), as_json)
+        _answer(asdict(summary), summary.as_text(lang), as_json)
 
 
 @app.command(name="map")

@@ -59,7 +59,7 @@ class Summary:
         """Return the figures for machines."""
         return division_json(self.division) | {
             "findings": len(self.findings),
-            "incidents": self.located.to_json(),
+            "incidents": dict(self.located.statuses),
             "stages": [asdict(stage) for stage in self.stages],
             "files": [str(path) for path in (self.city, self.imagery, self.page)],
         }
@@ -95,7 +95,7 @@ class Summary:
                      f"{level.seen:.0%} ({level.seen_by_chance:.0%})"),
                 ]
             )  # fmt: skip
-        incidents = "  ".join(f"{name} {n:,}" for name, n in self.located.by_status.items())
+        incidents = "  ".join(f"{name} {n:,}" for name, n in self.located.statuses.items())
         lines += _rows([("事件落格" if zh else "incidents", incidents)])
         lines += ["", "阶段                     秒       峰值内存 MB" if zh
                   else "stage                  seconds    peak memory MB"]  # fmt: skip

@@ -65,7 +65,7 @@ def capped(
     group = np.repeat(np.arange(len(weights)), [len(some) for some in weights])
     mean = atoms.sum() / n_zones
     while True:
-        sums = np.bincount(group, np.minimum(atoms, mean), len(weights))
+        sums = np.bincount(group, np.minimum(atoms, mean), len(weights)).astype(np.float64)
         lower = sums.sum() / n_zones
         # The fixed point is reached from above and to within a millionth, or there is no weight.
         if lower >= mean * (1 - 1e-6) or lower == 0:

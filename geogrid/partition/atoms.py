@@ -107,7 +107,7 @@ def _measure(
         outer=_rims(labels, n) - shared,
         first=first,
         second=second,
-        length=length.astype(np.float64),
+        length=length,
         strength=climb / np.maximum(length, 1) / 256,
     )
 

@@ -19,6 +19,8 @@ from geogrid._kernels import lines
 _BAR_LENGTH = 90.0
 _BAR_SIDE = 8.0
 _HOMOGENEITY = 1.0
+# Metres between samples along the bar, or two pixels if that is more.
+_TAP = 8.0
 _SIGMA_PIXELS = 1.5
 # Mean gradient (Lab units a pixel) over 60 m: below the first nothing is built, above the second
 # all is.
@@ -70,8 +72,9 @@ def detect(
     """
     if valid is not None and not valid.all():
         rgb = _filled(rgb, valid)
-    lab = cv2.cvtColor(np.float32(rgb) / np.float32(255), cv2.COLOR_RGB2LAB)
-    smooth = cv2.GaussianBlur(lab, (0, 0), _SIGMA_PIXELS, borderType=cv2.BORDER_REFLECT)
+    scaled = rgb.astype(np.float32) / np.float32(255)
+    lab = np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB), np.float32)
+    smooth = _blurred(lab, _SIGMA_PIXELS)
     gradient = _gradient(smooth)
     built_up = _built_up(gradient, step)
     street = _streets(lab, built_up, step)
@@ -97,18 +100,23 @@ def _filled(rgb: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint
 
 def _gradient(lab: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return Di Zenzo's gradient: the root of the largest eigenvalue of the summed tensor."""
-    dx = cv2.Sobel(lab, cv2.CV_32F, 1, 0, scale=0.125)
-    dy = cv2.Sobel(lab, cv2.CV_32F, 0, 1, scale=0.125)
-    return lines.largest_eigenvalue_root(dx, dy)
+    dx = np.asarray(cv2.Sobel(lab, cv2.CV_32F, 1, 0, scale=0.125), np.float32)
+    dy = np.asarray(cv2.Sobel(lab, cv2.CV_32F, 0, 1, scale=0.125), np.float32)
+    gradient: NDArray[np.float32] = lines.largest_eigenvalue_root(dx, dy)
+    return gradient
+
+
+def _blurred(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    blurred = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(blurred, np.float32)
 
 
 def _built_up(gradient: NDArray[np.float32], step: float) -> NDArray[np.float32]:
     sigma = _BUILT_UP_RADIUS / 2 / step
     # The median of the surroundings would be truer; capping single strong edges does as well.
     capped = np.minimum(gradient, 2 * _BUILT_UP_TO)
-    mean = cv2.GaussianBlur(capped, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
-    share = (mean - _BUILT_UP_FROM) / (_BUILT_UP_TO - _BUILT_UP_FROM)
-    return np.clip(share, 0, 1).astype(np.float32)
+    share = (_blurred(capped, sigma) - _BUILT_UP_FROM) / (_BUILT_UP_TO - _BUILT_UP_FROM)
+    return np.clip(share, 0, 1, dtype=np.float32)
 
 
 def _streets(
@@ -116,8 +124,14 @@ def _streets(
 ) -> NDArray[np.float32]:
     """Return the response of the oriented bar, only where something is built (it is dear)."""
     if step < 4:
-        lab = cv2.GaussianBlur(lab, (0, 0), 2.5 / step, borderType=cv2.BORDER_REFLECT)
-    taps = round(_BAR_LENGTH / max(step, 5.0)) | 1
+        lab = _blurred(lab, 2.5 / step)
+    taps = round(_BAR_LENGTH / max(2 * step, _TAP)) | 1
     spacing = _BAR_LENGTH / step / (taps - 1)
     side = max(_BAR_SIDE / step, 2.0)
-    return lines.oriented_bar(lab, built_up > 0.05, taps, spacing, side, _HOMOGENEITY)
+    pad = int(_BAR_LENGTH / 2 / step + 2 * side) + 4
+    planes = np.concatenate([lab, (lab * lab).sum(axis=2, keepdims=True)], axis=2)
+    planes = np.pad(np.moveaxis(planes, 2, 0), ((0, 0), (pad, pad), (pad, pad)), mode="edge")
+    street: NDArray[np.float32] = lines.oriented_bar(
+        planes, built_up > 0.05, pad, taps, spacing, side, _HOMOGENEITY
+    )
+    return street

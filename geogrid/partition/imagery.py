@@ -113,10 +113,8 @@ class Imagery:
         """Return RGB `(height, width, 3)` and the mask of pixels that hold data."""
         data, valid = _read_native(self, window)
         if self.palette:
-            return data, valid
+            return data.astype(np.uint8), valid
         low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
-        if data.dtype == np.uint8 and (low == 0).all() and (high == 255).all():
-            return data, valid
         scaled = (data.astype(np.float32) - low) * (255 / (high - low))
         return np.clip(scaled + 0.5, 0, 255).astype(np.uint8), valid
 
@@ -155,9 +153,10 @@ def rasterise(
 ) -> NDArray[np.int32]:
     """Return `values` of the polygons (metres) at the pixels whose centre they hold, else -1."""
     shapes = zip(polygons, values.tolist(), strict=True)
-    return rasterize(
+    owners: NDArray[np.int32] = rasterize(
         shapes, window.shape, fill=-1, transform=lattice.transform(window), dtype=np.int32
     )
+    return owners
 
 
 def _open(path: Path) -> rasterio.DatasetReader:
@@ -305,15 +304,9 @@ def _needs_alpha(source: rasterio.DatasetReader) -> bool:
 def _read_bands(
     source: rasterio.DatasetReader, imagery: Imagery, part: PixelWindow | None
 ) -> NDArray[np.generic]:
-    if imagery.bands[0] != imagery.bands[1]:
-        return source.read(imagery.bands, window=part)
-    return np.broadcast_to(
-        source.read(imagery.bands[0], window=part), (3, *_shape_of(source, part))
-    )
-
-
-def _shape_of(source: rasterio.DatasetReader, part: PixelWindow | None) -> tuple[int, int]:
-    return (source.height, source.width) if part is None else (int(part.height), int(part.width))
+    bands = sorted(set(imagery.bands))
+    data: NDArray[np.generic] = source.read(bands, window=part)
+    return data[[bands.index(band) for band in imagery.bands]]
 
 
 def _coloured(
@@ -325,7 +318,8 @@ def _coloured(
     table = np.zeros((256, 3), np.uint8)
     for index, colour in source.colormap(1).items():
         table[index] = colour[:3]
-    return table[data[..., 0]]
+    coloured: NDArray[np.uint8] = table[data[..., 0].astype(np.int64)]
+    return coloured
 
 
 def outline(imagery: Imagery) -> shapely.Polygon:

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -116,7 +117,7 @@ def grow_township(township: Township) -> None:
     weight = households if township.has_houses else relief.built_up + _OPEN_LAND_WEIGHT
     mass = np.float32(township.atoms_per_pixel) * (1 + _BUILT_UP_WORTH * relief.built_up)
     mass += np.float32(township.atoms_per_household) * households
-    saved: dict[str, NDArray[np.generic]] = {"window": np.array([window.row, window.col])}
+    saved: dict[str, NDArray[Any]] = {"window": np.array([window.row, window.col])}
     for number in range(len(outlines)):
         saved |= _village_arrays(number, owner == number, relief, mass, weight)
     _save(township.atoms_file, saved)
@@ -158,7 +159,7 @@ class _Village:
 
 
 def _divide_village(
-    township: Township, number: int, grown: Mapping[str, NDArray[np.generic]], quota: Quota
+    township: Township, number: int, grown: Mapping[str, NDArray[Any]], quota: Quota
 ) -> _Village:
     lattice = township.imagery.lattice
     village, window, chance = _load_village(grown, number)
@@ -180,7 +181,7 @@ def _divide_village(
         for total in border_lengths(village, zone)
     ]
     area = float(village.area.sum()) * lattice.step**2
-    weight = np.bincount(microgrid, village.weight, quota.n_microgrids)
+    weight = np.bincount(microgrid, village.weight, quota.n_microgrids).astype(np.float64)
     return _Village(drawn, grid_of, weight, (*borders, chance * area, area))
 
 
@@ -243,7 +244,7 @@ def _village_arrays(
     relief: Barriers,
     mass: NDArray[np.float32],
     weight: NDArray[np.float32],
-) -> dict[str, NDArray[np.generic]]:
+) -> dict[str, NDArray[Any]]:
     """Return the arrays to save of one village, named by its number."""
     rows, cols = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     # One pixel more on each side, so that outlines never run along the edge of the window.
@@ -267,7 +268,7 @@ def _village_arrays(
 
 
 def _load_village(
-    grown: Mapping[str, NDArray[np.generic]], number: int
+    grown: Mapping[str, NDArray[Any]], number: int
 ) -> tuple[Atoms, Window, float]:
     arrays = {field.name: grown[f"{number}.{field.name}"] for field in fields(Atoms)}
     row, col = grown["window"] + grown[f"{number}.place"]
@@ -279,6 +280,6 @@ def _load_village(
     )
 
 
-def _save(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     with replacing(path) as draft, draft.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, allow_pickle=False, **arrays)

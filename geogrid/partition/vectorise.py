@@ -75,7 +75,7 @@ def outline_zones(
         )
         polygons = _cut_at_outline(zones, exact)
         if polygons is not None:
-            inserted = _inserted(polygons, exact) + np.tile(origin, 3)
+            inserted = inserted_vertices(polygons, exact) + np.tile(origin, 3)
             degrees = shapely.transform(polygons, lambda xy: to_degrees(np.int64(xy) + origin))
             return Outlines(degrees, inserted)
     raise DataError(
@@ -205,7 +205,7 @@ def _one_piece_each(
     return owner
 
 
-def _inserted(polygons: NDArray[np.object_], village: shapely.Polygon) -> NDArray[np.int64]:
+def inserted_vertices(polygons: NDArray[np.object_], village: shapely.Polygon) -> NDArray[np.int64]:
     """Return the vertices that lie on the outline without being its vertices, with the segment."""
     following = _outline_edges(polygons)
     rows = []

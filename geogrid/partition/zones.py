@@ -49,7 +49,7 @@ def assign(
     load = _load(atoms)
     grid = _divide(_graph(atoms), atoms.area, atoms.outer, load, (n_grids, seed))
     counts = webster(
-        np.bincount(grid, load, n_grids),
+        np.bincount(grid, load, n_grids).astype(np.float64),
         n_microgrids,
         least=np.ones(n_grids, np.int64),
         most=np.bincount(grid, minlength=n_grids),
@@ -75,11 +75,11 @@ def border_lengths(atoms: Atoms, zone: NDArray[np.int32]) -> tuple[float, float]
 
 
 def _load(atoms: Atoms) -> NDArray[np.float64]:
-    total = atoms.weight.sum()
-    land = atoms.area / atoms.area.sum()
-    if total <= 0:
-        return land
-    return atoms.weight / total + _LAND_SHARE * land
+    total = float(atoms.weight.sum())
+    land: NDArray[np.float64] = atoms.area / float(atoms.area.sum())
+    if total > 0:
+        land = atoms.weight / total + _LAND_SHARE * land
+    return land
 
 
 def _divide(
