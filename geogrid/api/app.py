@@ -1,0 +1,50 @@
+"""The application: routes, errors, headers, and the data that is loaded at the start."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from geogrid import __version__
+from geogrid.api import lookup, pages, problems, tiles, units
+from geogrid.api.deps import Settings, load
+from geogrid.api.guard import Guard
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application that serves one edition; files are read when the server starts.
+
+    Parameters
+    ----------
+    settings : Settings
+
+    Returns
+    -------
+    FastAPI
+        Answers every error with a problem document and asks no other host for anything.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.dataset = load(settings)
+        yield
+
+    app = FastAPI(
+        title="geogrid",
+        version=__version__,
+        summary="网格与微网格查询服务. Find the governance grid of a position.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses=problems.RESPONSES,
+    )
+    for router in (lookup.router, units.router, tiles.router, pages.health, pages.router):
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
+    app.add_middleware(Guard)
+    problems.install(app)
+    return app
+
+
+__all__ = ["Settings", "create_app"]

@@ -1,0 +1,91 @@
+"""What the service is started with and what it holds in memory while it runs."""
+
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, cast
+
+import numpy as np
+from fastapi import Depends, Request
+
+from geogrid import __version__, store
+from geogrid.api.directory import Directory
+from geogrid.api.imagery import Imagery
+from geogrid.coverage.check import check
+from geogrid.coverage.findings import Findings
+from geogrid.datums import Datum
+from geogrid.edition import Edition
+from geogrid.locate import Locator
+from geogrid.tiles import MIN_ZOOMS, TileSet, to_world
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What to serve, and where to listen."""
+
+    edition: Path
+    imagery: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+
+
+class Dataset:
+    """An edition and everything that answers from it; never changed while it is served."""
+
+    def __init__(self, edition: Edition, imagery: Imagery | None = None) -> None:
+        """Index the edition, and compile what would delay the first answer."""
+        self.edition, self.imagery = edition, imagery
+        self.revision = edition.info.digest
+        self.version = f"{self.revision[:16]}-{__version__}"
+        self.directory = Directory(edition)
+        self.locator = Locator(edition)
+        self.tiles = TileSet(edition)
+        self._checking = threading.Lock()
+        self._warm_up()
+
+    def findings(self) -> Findings:
+        """Return what a check of the edition finds; the first call takes seconds."""
+        with self._checking:
+            return self._findings
+
+    @cached_property
+    def _findings(self) -> Findings:
+        return check(self.edition)
+
+    @cached_property
+    def breaks(self) -> dict[str, list[int]]:
+        """Households that divide the units of each level into five classes about equally large."""
+        shares = [0.2, 0.4, 0.6, 0.8]
+        tables = {level: self.edition.units[level] for level in MIN_ZOOMS}
+        return {
+            level: [int(value) for value in table["households"].quantile(shares)]
+            for level, table in tables.items()
+        }
+
+    def _warm_up(self) -> None:
+        west, south, east, north = self.tiles.bounds
+        middle = np.array([[(west + east) / 2, (south + north) / 2]])
+        self.locator.locate(middle, datum=Datum.BD09, edges=True)
+        x, y = (to_world(middle)[0] * (1 << 12)).astype(int).tolist()
+        self.tiles.encode(12, x, y)
+
+
+def load(settings: Settings) -> Dataset:
+    """Read the edition and open the imagery.
+
+    Raises
+    ------
+    DataError
+        A file cannot be used.
+    """
+    imagery = None if settings.imagery is None else Imagery(settings.imagery)
+    return Dataset(store.read_edition(settings.edition), imagery)
+
+
+def _dataset(request: Request) -> Dataset:
+    return cast(Dataset, request.app.state.dataset)
+
+
+Data = Annotated[Dataset, Depends(_dataset)]
+"""Parameter of a route: what the service holds in memory."""

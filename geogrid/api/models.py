@@ -1,0 +1,144 @@
+"""Shapes of what the service is asked and answers."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+
+from geogrid import datums
+from geogrid.datums import Datum
+from geogrid.locate import Status
+
+
+def _parse_datum(text: object) -> Datum:
+    return text if isinstance(text, Datum) else datums.parse(str(text))
+
+
+DatumName = Annotated[Datum, BeforeValidator(_parse_datum)]
+"""A datum by name; case does not matter, and there is no default."""
+
+
+class Link(BaseModel):
+    """One unit of a chain or list."""
+
+    level: str
+    code: str
+    name: str
+
+
+class Place(BaseModel):
+    """Where a position lies. All codes are null, and `chain` is empty, outside the city."""
+
+    status: Status
+    grid_code: str | None
+    microgrid_code: str | None
+    chain: list[Link]
+    on_edge: bool
+    edge_m: float | None
+    neighbour_code: str | None
+    datum: str
+    edition: str
+    revision: str
+
+
+class Positions(BaseModel):
+    """Positions by column; null stands for a missing value."""
+
+    lon: list[float | None]
+    lat: list[float | None]
+    datum: DatumName
+
+    @model_validator(mode="after")
+    def _same_length(self) -> Self:
+        if len(self.lon) != len(self.lat):
+            raise ValueError(f"lon has {len(self.lon)} values, lat has {len(self.lat)}")
+        return self
+
+
+class Places(BaseModel):
+    """Answers by column, in the order asked."""
+
+    status: list[str]
+    grid_code: list[str | None]
+    microgrid_code: list[str | None]
+    on_edge: list[bool]
+    edge_m: list[float | None]
+    neighbour_code: list[str | None]
+    datum: str
+    edition: str
+    revision: str
+
+
+class Found(Link):
+    """A unit that a search found."""
+
+    parents: list[Link]
+    bbox: list[float]
+
+
+class Child(Link):
+    """A unit of a list of children."""
+
+    households: int
+    area_m2: float
+
+
+class UnitProperties(Link):
+    """What is known of a unit."""
+
+    uid: str
+    kind: str
+    households: int
+    area_m2: float
+    valid_from: str
+    chain: list[Link]
+    n_children: int
+    edition: str
+
+
+class UnitFeature(BaseModel):
+    """A unit as a GeoJSON feature; coordinates are CGCS2000 longitude and latitude."""
+
+    type: Literal["Feature"] = "Feature"
+    id: str
+    bbox: list[float]
+    properties: UnitProperties
+    geometry: dict[str, object]
+
+
+class FindingsOfRule(BaseModel):
+    """How often one rule is broken."""
+
+    rule: str
+    severity: str
+    name_en: str
+    name_zh: str
+    n: int
+
+
+class Coverage(BaseModel):
+    """Counts, coverage rate by level, and what a check found."""
+
+    edition: str
+    revision: str
+    ok: bool
+    counts: dict[str, int]
+    coverage_rate: dict[str, float]
+    n_findings: int
+    findings: list[FindingsOfRule]
+
+
+class EditionSummary(BaseModel):
+    """An edition that this service answers from."""
+
+    id: str
+    revision: str
+    parent_id: str
+    city: str
+    created: str
+    weights: str
+    imagery_source: str
+    imagery_date: str
+    counts: dict[str, int]
+    bounds: list[float]
+    tiles: str
+    imagery: str | None = Field(description="TileJSON of the imagery, if there is any.")

@@ -1,0 +1,50 @@
+"""The map page, the documentation of the interface, and whether the service is ready."""
+
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse
+
+from geogrid import __version__
+from geogrid.api.deps import Data
+
+STATIC = Path(__file__).parent / "static"
+
+# MapLibre runs its worker from a blob; Swagger UI writes style attributes.
+_OWN_FILES_ONLY = (
+    "default-src 'self'; img-src 'self' data: blob:; worker-src 'self' blob:; style-src 'self'{}; "
+    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+
+
+router = APIRouter(include_in_schema=False)
+health = APIRouter(tags=["service"])
+
+
+@router.get("/")
+def page() -> FileResponse:
+    """Return the map page."""
+    return _page("index.html", _OWN_FILES_ONLY.format(""))
+
+
+@router.get("/docs")
+def docs() -> FileResponse:
+    """Return the documentation of the interface."""
+    return _page("docs.html", _OWN_FILES_ONLY.format(" 'unsafe-inline'"))
+
+
+@health.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """Answer as long as the process runs."""
+    return {"status": "ok", "version": __version__}
+
+
+@health.get("/readyz")
+async def readyz(data: Data) -> dict[str, str]:
+    """Answer once the edition is loaded."""
+    return {"status": "ready", "edition": data.edition.info.id, "revision": data.revision}
+
+
+def _page(name: str, policy: str) -> FileResponse:
+    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-cache"}
+    return FileResponse(STATIC / name, headers=headers)

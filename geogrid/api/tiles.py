@@ -1,0 +1,117 @@
+"""Vector tiles of the units and raster tiles of the imagery, for any web map or QGIS."""
+
+import gzip
+
+from fastapi import APIRouter, Request, Response
+
+from geogrid.api.deps import Data, Dataset
+from geogrid.api.imagery import Imagery
+from geogrid.api.problems import Problem
+from geogrid.tiles import (
+    LABEL_MIN_ZOOMS,
+    LABEL_PROPERTIES,
+    MAX_ZOOM,
+    MIN_ZOOMS,
+    PROPERTIES,
+    require_tile,
+)
+
+MEDIA_TYPE = "application/vnd.mapbox-vector-tile"
+
+# A tile may change when another edition is served at this address: viewers ask again, by ETag.
+_CACHING = "no-cache"
+
+_IMAGE_CACHING = "max-age=3600"
+
+router = APIRouter(tags=["tiles"])
+
+
+@router.get("/tiles/{z}/{x}/{y}.mvt", response_class=Response)
+def vector_tile(z: int, x: int, y: int, request: Request, data: Data) -> Response:
+    """Return all levels as one vector tile, each from its own zoom on; 204 if it is empty."""
+    require_tile(z, x, y)
+    zipped = "gzip" in request.headers.get("accept-encoding", "")
+    headers = {
+        "ETag": f'"{data.version}{"-gzip" if zipped else ""}"',
+        "Cache-Control": _CACHING,
+        "Vary": "Accept-Encoding",
+    }
+    if _is_known(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    body = data.tiles.encode(z, x, y)
+    if not body:
+        return Response(status_code=204, headers=headers)
+    if zipped:
+        body, headers["Content-Encoding"] = gzip.compress(body, 1, mtime=0), "gzip"
+    return Response(body, headers=headers, media_type=MEDIA_TYPE)
+
+
+@router.get("/tiles.json")
+def tile_json(request: Request, data: Data) -> dict[str, object]:
+    """Describe the vector tiles (TileJSON 3.0); `households_breaks` are the classes of the map."""
+    layers = [_vector_layer(level, zoom, PROPERTIES) for level, zoom in MIN_ZOOMS.items()]
+    first = min(LABEL_MIN_ZOOMS.values())
+    return {
+        **_described(data, request, "/tiles/{z}/{x}/{y}.mvt"),
+        "minzoom": min(MIN_ZOOMS.values()),
+        "maxzoom": MAX_ZOOM,
+        "bounds": list(data.tiles.bounds),
+        "vector_layers": [*layers, _vector_layer("label", first, LABEL_PROPERTIES)],
+        "households_breaks": data.breaks,
+    }
+
+
+@router.get("/imagery/tiles.json")
+def imagery_json(request: Request, data: Data) -> dict[str, object]:
+    """Describe the raster tiles of the imagery (TileJSON 3.0)."""
+    imagery = _imagery(data)
+    return {
+        **_described(data, request, "/imagery/tiles/{z}/{x}/{y}"),
+        "minzoom": imagery.min_zoom,
+        "maxzoom": imagery.max_zoom,
+        "bounds": list(imagery.bounds),
+    }
+
+
+@router.get("/imagery/tiles/{z}/{x}/{y}", response_class=Response)
+def raster_tile(z: int, x: int, y: int, data: Data) -> Response:
+    """Return a tile of the imagery as JPEG, or WebP where it ends; 204 where there is none."""
+    imagery = _imagery(data)
+    require_tile(z, x, y, max_zoom=24)
+    found = imagery.tile(z, x, y)
+    if found is None:
+        return Response(status_code=204)
+    body, media_type = found
+    return Response(body, headers={"Cache-Control": _IMAGE_CACHING}, media_type=media_type)
+
+
+def _is_known(request: Request, etag: str) -> bool:
+    known = request.headers.get("if-none-match", "")
+    return known.strip() == "*" or etag in (each.strip() for each in known.split(","))
+
+
+def _vector_layer(name: str, zoom: int, fields: tuple[str, ...]) -> dict[str, object]:
+    kinds = {field: "Number" if field == "households" else "String" for field in fields}
+    return {"id": name, "minzoom": zoom, "maxzoom": MAX_ZOOM, "fields": kinds}
+
+
+def _described(data: Dataset, request: Request, path: str) -> dict[str, object]:
+    base = str(request.base_url).rstrip("/")
+    return {
+        "tilejson": "3.0.0",
+        "name": f"{data.edition.info.city} {data.edition.info.id}",
+        "version": "1.0.0",
+        "scheme": "xyz",
+        "tiles": [base + path],
+    }
+
+
+def _imagery(data: Dataset) -> Imagery:
+    if data.imagery is None:
+        raise Problem(
+            404,
+            "no_imagery",
+            "The service was started without imagery; add --imagery FILE.",
+            "服务启动时未指定影像，请使用 --imagery 参数。",
+        )
+    return data.imagery
