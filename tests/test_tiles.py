@@ -1,0 +1,211 @@
+"""Tiles against shapely and against an independent decoder."""
+
+import mapbox_vector_tile
+import numpy as np
+import pytest
+import shapely
+from conftest import build_toy_edition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geogrid._kernels import tiles as kernels
+from geogrid.edition import Edition
+from geogrid.errors import UsageError
+from geogrid.tiles import LABEL_MIN_ZOOMS, MIN_ZOOMS, TileSet, to_world
+
+EXTENT = kernels.EXTENT
+TILE = shapely.box(0, 0, EXTENT, EXTENT)
+
+
+@pytest.fixture(scope="module")
+def tiles(toy_edition: Edition) -> TileSet:
+    return TileSet(toy_edition)
+
+
+def decode(body: bytes) -> dict[str, list[dict]]:
+    layers = mapbox_vector_tile.decode(body, default_options={"y_coord_down": True})
+    return {name: layer["features"] for name, layer in layers.items()}
+
+
+def polygons_of(features: list[dict]) -> np.ndarray:
+    return np.array([shapely.geometry.shape(feature["geometry"]) for feature in features])
+
+
+def covering(tiles: TileSet, z: int) -> list[tuple[int, int]]:
+    """Columns and rows of the tiles that the city touches."""
+    west, south, east, north = tiles.bounds
+    corners = to_world(np.array([[west, north], [east, south]])) * (1 << z)
+    (x0, y0), (x1, y1) = np.floor(corners).astype(int).tolist()
+    return [(x, y) for x in range(x0, x1 + 1) for y in range(y0, y1 + 1)]
+
+
+def in_tile_units(geometry: shapely.Geometry, z: int, x: int, y: int) -> shapely.Geometry:
+    corner = np.array([x, y])
+    return shapely.transform(geometry, lambda xy: (to_world(xy) * (1 << z) - corner) * EXTENT)
+
+
+@pytest.mark.parametrize("z", [10, 11, 12, 13, 14, 15])
+def test_pieces_cover_the_city_in_a_tile_without_gap_or_overlap(toy_edition, tiles, z):
+    city = toy_edition.units["city"].geometry.iat[0]
+    for x, y in covering(tiles, z)[:6]:
+        layers = decode(tiles.encode(z, x, y))
+        for level in ("county", "township", "village", "grid", "microgrid"):
+            if z < MIN_ZOOMS[level] or level not in layers:
+                continue
+            pieces = shapely.intersection(polygons_of(layers[level]), TILE)
+            whole = shapely.union_all(pieces)
+            assert shapely.area(pieces).sum() == pytest.approx(whole.area, rel=1e-12)
+            # What is left is the rounding of the outline: half a unit along its length.
+            here = shapely.intersection(in_tile_units(city, z, x, y), TILE)
+            off = shapely.symmetric_difference(whole, here).area
+            assert off <= 0.75 * (shapely.length(here) + 1)
+
+
+@pytest.mark.parametrize("z", [12, 14, 15])
+def test_every_unit_that_reaches_into_a_tile_is_there_with_its_properties(toy_edition, tiles, z):
+    table = toy_edition.units["microgrid"]
+    for x, y in covering(tiles, z):
+        shapes = in_tile_units(table.geometry.to_numpy(), z, x, y)
+        visible = shapely.area(shapely.intersection(shapes, TILE)) > 2 * EXTENT
+        features = {
+            f["id"]: f["properties"] for f in decode(tiles.encode(z, x, y)).get("microgrid", [])
+        }
+        assert set(np.flatnonzero(visible)) <= set(features)
+        for row, properties in features.items():
+            assert properties == {
+                "code": table["code"][row],
+                "name": table["name"][row],
+                "households": table["households"][row],
+            }
+
+
+def test_ids_are_the_same_at_every_zoom(toy_edition, tiles):
+    seen: dict[int, str] = {}
+    for z in (12, 13, 15):
+        for x, y in covering(tiles, z):
+            for feature in decode(tiles.encode(z, x, y)).get("microgrid", []):
+                code = feature["properties"]["code"]
+                assert seen.setdefault(feature["id"], code) == code
+    assert sorted(seen.values()) == toy_edition.units["microgrid"]["code"].tolist()
+
+
+def test_rings_run_as_the_specification_says(tiles):
+    for x, y in covering(tiles, 13):
+        for feature in decode(tiles.encode(13, x, y)).get("grid", []):
+            shell = np.array(feature["geometry"]["coordinates"][0])
+            closed = np.vstack([shell, shell[:1]])
+            area2 = np.sum(closed[:-1, 0] * closed[1:, 1] - closed[1:, 0] * closed[:-1, 1])
+            assert area2 > 0  # clockwise on the screen: y runs down
+
+
+def test_hole_stays_a_hole():
+    edition = with_an_island()
+    tiles = TileSet(edition)
+    z = 14
+    area, layers = 0.0, set()
+    for x, y in covering(tiles, z):
+        decoded = decode(tiles.encode(z, x, y))
+        layers |= set(decoded)
+        area += shapely.area(shapely.intersection(polygons_of(decoded.get("grid", [])), TILE)).sum()
+    city = in_tile_units(edition.units["city"].geometry.iat[0], z, 0, 0)
+    assert area == pytest.approx(city.area, rel=1e-3)
+
+
+def with_an_island() -> Edition:
+    """The first two grids become one with an island: the second is a ring around the first."""
+    edition = build_toy_edition()
+    grid = edition.units["grid"].copy()
+    both = grid.geometry.iloc[:2].union_all()
+    island = both.centroid.buffer(0.0008, quad_segs=2)
+    grid.loc[0, "geom"], grid.loc[1, "geom"] = island, shapely.difference(both, island)
+    return Edition.of(edition.info, {**edition.units, "grid": grid})
+
+
+def test_each_label_is_in_one_tile_from_its_zoom_on(toy_edition, tiles):
+    for z in (6, 10, 11, 12, 14, 15):
+        labels = [
+            feature["properties"]["code"]
+            for x, y in covering(tiles, z)
+            for feature in decode(tiles.encode(z, x, y)).get("label", [])
+        ]
+        levels = [level for level, first in LABEL_MIN_ZOOMS.items() if z >= first]
+        expected = [code for level in levels for code in toy_edition.units[level]["code"]]
+        assert sorted(labels) == sorted(expected)
+
+
+def test_label_leaves_out_the_parents_name():
+    edition = build_toy_edition()
+    units = dict(edition.units)
+    grids = units["grid"].set_index("code")["name"]
+    microgrid = units["microgrid"].copy()
+    microgrid["name"] = microgrid["parent"].map(grids) + "7号微网格"
+    tiles = TileSet(Edition.of(edition.info, units | {"microgrid": microgrid}))
+    x, y = covering(tiles, 15)[0]
+    labels = [f["properties"] for f in decode(tiles.encode(15, x, y))["label"]]
+    assert {each["name"] for each in labels if each["level"] == "microgrid"} == {"7号微网格"}
+
+
+def test_tile_elsewhere_is_empty(tiles):
+    assert tiles.encode(15, 0, 0) == b""
+    assert tiles.encode(3, 0, 0) == b""
+
+
+@pytest.mark.parametrize("tile", [(-1, 0, 0), (16, 0, 0), (3, 8, 0), (3, 0, -1), (99, 10**9, 0)])
+def test_tile_that_cannot_be_is_refused(tiles, tile):
+    with pytest.raises(UsageError, match="no tile"):
+        tiles.encode(*tile)
+
+
+def test_same_edition_gives_same_bytes_in_any_row_order(toy_edition, tiles):
+    shuffled = {
+        level: table.sample(frac=1, random_state=3) for level, table in toy_edition.units.items()
+    }
+    again = TileSet(Edition.of(toy_edition.info, shuffled))
+    for x, y in covering(tiles, 12):
+        assert again.encode(12, x, y) == tiles.encode(12, x, y)
+
+
+rings = st.lists(
+    st.tuples(st.integers(-300, 4400), st.integers(-300, 4400)), min_size=3, max_size=9, unique=True
+)
+
+
+@given(rings)
+def test_clipping_keeps_exactly_what_lies_in_the_tile_and_its_buffer(points):
+    ring = shapely.Polygon(points)
+    if not ring.is_valid:
+        return
+    n = len(points)
+    for clip in (kernels.clip_ring, kernels.clip_ring.py_func):
+        xy, spare = np.zeros((6 * n, 2), np.int64), np.zeros((6 * n, 2), np.int64)
+        xy[:n] = points
+        m = clip(xy, n, spare)
+        kept = shapely.Polygon(xy[:m]) if m >= 3 else shapely.Polygon()
+        window = shapely.box(*[-kernels.BUFFER] * 2, *[EXTENT + kernels.BUFFER] * 2)
+        expected = shapely.intersection(ring, window)
+        # Cut points are rounded to whole units.
+        assert shapely.symmetric_difference(kept.buffer(0), expected).area <= ring.length + 4
+        assert abs(kernels.signed_area2(xy, m)) == pytest.approx(
+            2 * expected.area, abs=ring.length * 2 + 8
+        )
+
+
+@given(st.integers(0, 2**40))
+def test_varint_is_read_back(value):
+    for write in (kernels.write_varint, kernels.write_varint.py_func):
+        out = np.zeros(10, np.uint8)
+        size = write(out, 0, value)
+        assert sum((int(byte) & 127) << 7 * k for k, byte in enumerate(out[:size])) == value
+        assert out[size - 1] < 128
+
+
+def test_neighbours_are_cut_at_the_same_point():
+    edge = np.array([[-1000, 17], [5000, 3001]])
+    above, below = np.array([[2000, -9000]]), np.array([[2000, 9000]])
+    cuts = []
+    for triangle in (np.vstack([edge, above]), np.vstack([edge[::-1], below])):
+        xy, spare = np.zeros((18, 2), np.int64), np.zeros((18, 2), np.int64)
+        xy[:3] = triangle
+        n = kernels.clip_ring(xy, 3, spare)
+        cuts.append({tuple(point) for point in xy[:n].tolist()})
+    assert cuts[0] & cuts[1] == {(-64, 483), (4160, 2583)}  # by hand: 17 + 936 * 2984 / 6000, ...
