@@ -26,7 +26,8 @@ async def locate(
     found = data.locator.locate(np.array([[lon, lat]]), datum=datum, edges=True)
     status = Status(str(found.status[0]))
     if status not in (Status.HIT, Status.OUTSIDE):
-        raise Problem(422, status.value, found.reason(0), found.reason(0, "zh"), field="lon")
+        field = "lat" if abs(lat) > 90 and status is Status.OUT_OF_RANGE else "lon"
+        raise Problem(422, status.value, found.reason(0), found.reason(0, "zh"), field=field)
     return Place(
         datum=datum.value,
         edition=data.edition.info.id,

@@ -3,14 +3,21 @@
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from geogrid import datums
 from geogrid.datums import Datum
+from geogrid.errors import CoordinateError
 from geogrid.locate import Status
 
 
 def _parse_datum(text: object) -> Datum:
-    return text if isinstance(text, Datum) else datums.parse(str(text))
+    if isinstance(text, Datum):
+        return text
+    try:
+        return datums.parse(str(text))
+    except CoordinateError as error:
+        raise PydanticCustomError("unknown_datum", "{why}", {"why": str(error)}) from error
 
 
 DatumName = Annotated[Datum, BeforeValidator(_parse_datum)]

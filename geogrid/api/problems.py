@@ -35,6 +35,7 @@ _STATUSES: tuple[tuple[type[GeogridError], int, str], ...] = (
 # Sentences in Chinese for what the framework says in English only.
 _CHINESE = {
     "missing": "缺少参数",
+    "unknown_datum": "坐标系应为 wgs84、cgcs2000、gcj02、bd09 之一，请向数据提供方确认",
     "finite_number": "应为有限的数字",
     "float_parsing": "应为数字",
     "float_type": "应为数字",
@@ -154,6 +155,8 @@ def _field_problem(item: dict[str, object]) -> FieldProblem:
     place = item["loc"]
     assert isinstance(place, tuple)
     name = ".".join(str(part) for part in place[1:]) or str(place[0])
+    if item["type"] == "json_invalid":  # the framework gives the position of the character
+        name = "body"
     code, said = str(item["type"]), str(item["msg"]).removeprefix("Value error, ")
     zh = _CHINESE.get(code, "参数不正确")
     if code == "value_error":

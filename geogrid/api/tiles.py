@@ -1,12 +1,14 @@
 """Vector tiles of the units and raster tiles of the imagery, for any web map or QGIS."""
 
 import gzip
+import re
 
 from fastapi import APIRouter, Request, Response
 
 from geogrid.api.deps import Data, Dataset
 from geogrid.api.imagery import Imagery
 from geogrid.api.problems import Problem
+from geogrid.errors import UsageError
 from geogrid.tiles import (
     LABEL_MIN_ZOOMS,
     LABEL_PROPERTIES,
@@ -23,14 +25,18 @@ _CACHING = "no-cache"
 
 _IMAGE_CACHING = "max-age=3600"
 
+_GZIP_ACCEPTED = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
+
+_IMAGE_MAX_ZOOM = 24
+
 router = APIRouter(tags=["tiles"])
 
 
 @router.get("/tiles/{z}/{x}/{y}.mvt", response_class=Response)
 def vector_tile(z: int, x: int, y: int, request: Request, data: Data) -> Response:
     """Return all levels as one vector tile, each from its own zoom on; 204 if it is empty."""
-    require_tile(z, x, y)
-    zipped = "gzip" in request.headers.get("accept-encoding", "")
+    _require_tile(z, x, y, MAX_ZOOM)
+    zipped = _GZIP_ACCEPTED.search(request.headers.get("accept-encoding", "")) is not None
     headers = {
         "ETag": f'"{data.version}{"-gzip" if zipped else ""}"',
         "Cache-Control": _CACHING,
@@ -77,7 +83,7 @@ def imagery_json(request: Request, data: Data) -> dict[str, object]:
 def raster_tile(z: int, x: int, y: int, data: Data) -> Response:
     """Return a tile of the imagery as JPEG, or WebP where it ends; 204 where there is none."""
     imagery = _imagery(data)
-    require_tile(z, x, y, max_zoom=24)
+    _require_tile(z, x, y, _IMAGE_MAX_ZOOM)
     found = imagery.tile(z, x, y)
     if found is None:
         return Response(status_code=204)
@@ -85,9 +91,19 @@ def raster_tile(z: int, x: int, y: int, data: Data) -> Response:
     return Response(body, headers={"Cache-Control": _IMAGE_CACHING}, media_type=media_type)
 
 
+def _require_tile(z: int, x: int, y: int, max_zoom: int) -> None:
+    try:
+        require_tile(z, x, y, max_zoom)
+    except UsageError as error:
+        chinese = f"没有瓦片 {z}/{x}/{y}：级别为 0 至 {max_zoom}，行列号不超出该级别范围。"
+        raise Problem(404, "no_tile", str(error), chinese) from error
+
+
 def _is_known(request: Request, etag: str) -> bool:
+    """Compare weakly (RFC 9110, 13.1.2): a proxy that compresses anew puts W/ before the tag."""
     known = request.headers.get("if-none-match", "")
-    return known.strip() == "*" or etag in (each.strip() for each in known.split(","))
+    tags = [each.strip().removeprefix("W/") for each in known.split(",")]
+    return tags == ["*"] or etag in tags
 
 
 def _vector_layer(name: str, zoom: int, fields: tuple[str, ...]) -> dict[str, object]:
