@@ -78,10 +78,10 @@ def oriented_bar(
                     col0 = left + pad - margin + round(way * along_col)
                     for band in range(4):
                         for r in range(tall):
-                            target = sums[band, r]
-                            source = planes[band, row0 + r]
+                            target = sums[band, r, :wide]
+                            source = planes[band, row0 + r, col0 : col0 + wide]
                             for c in range(wide):
-                                target[c] += source[col0 + c]
+                                target[c] += source[c]
                 sums *= share
                 dr, dc = round(side * along_col), round(-side * along_row)
                 for r in range(rows):

@@ -22,11 +22,13 @@ _HOMOGENEITY = 1.0
 # Metres between samples along the bar, or two pixels if that is more.
 _TAP = 8.0
 _SIGMA_PIXELS = 1.5
-# Mean gradient (Lab units a pixel) over 60 m: below the first nothing is built, above the second
-# all is.
-_BUILT_UP_FROM = 4.0
-_BUILT_UP_TO = 9.0
-_BUILT_UP_RADIUS = 60.0
+# Where something is built, edges are everywhere; in fields they are lines. Share of pixels with a
+# gradient above 4 Lab units within 150 m: up to the first nothing is built, from the second all is.
+_EDGE = np.float32(4.0)
+_BUILT_UP_FROM = 0.45
+_BUILT_UP_TO = 0.65
+_BUILT_UP_RADIUS = 150.0
+_BUILT_UP_ENOUGH = 0.1
 _HIGHEST = 65535
 _RELIEF_PER_LAB_UNIT = 256.0
 
@@ -55,6 +57,7 @@ def detect(
     step: float,
     *,
     valid: NDArray[np.bool_] | None = None,
+    wanted: NDArray[np.bool_] | None = None,
     given_lines: list[NDArray[np.int32]] | None = None,
 ) -> Barriers:
     """Return the barriers that an image shows.
@@ -67,6 +70,8 @@ def detect(
         Metres a pixel.
     valid : (height, width) bool, optional
         Pixels that hold data; the others are filled from their neighbours first.
+    wanted : (height, width) bool, optional
+        Pixels whose relief will be used; streets are sought there only.
     given_lines : list of (n, 2) int32
         Lines in pixels (col, row) that must not be crossed lightly.
     """
@@ -77,7 +82,8 @@ def detect(
     smooth = _blurred(lab, _SIGMA_PIXELS)
     gradient = _gradient(smooth)
     built_up = _built_up(gradient, step)
-    street = _streets(lab, built_up, step)
+    built = built_up > _BUILT_UP_ENOUGH
+    street = _streets(lab, built if wanted is None else built & wanted, step)
     relief = built_up * (street + 0.2 * gradient) + (1 - built_up) * (gradient + 0.5 * street)
     steps = np.minimum(relief * _RELIEF_PER_LAB_UNIT, _HIGHEST - 1).astype(np.uint16)
     if given_lines:
@@ -112,15 +118,14 @@ def _blurred(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
 
 
 def _built_up(gradient: NDArray[np.float32], step: float) -> NDArray[np.float32]:
-    sigma = _BUILT_UP_RADIUS / 2 / step
-    # The median of the surroundings would be truer; capping single strong edges does as well.
-    capped = np.minimum(gradient, 2 * _BUILT_UP_TO)
-    share = (_blurred(capped, sigma) - _BUILT_UP_FROM) / (_BUILT_UP_TO - _BUILT_UP_FROM)
+    edges = (gradient > _EDGE).astype(np.float32)
+    share = _blurred(edges, _BUILT_UP_RADIUS / 2 / step) - np.float32(_BUILT_UP_FROM)
+    share /= np.float32(_BUILT_UP_TO - _BUILT_UP_FROM)
     return np.clip(share, 0, 1, dtype=np.float32)
 
 
 def _streets(
-    lab: NDArray[np.float32], built_up: NDArray[np.float32], step: float
+    lab: NDArray[np.float32], where: NDArray[np.bool_], step: float
 ) -> NDArray[np.float32]:
     """Return the response of the oriented bar, only where something is built (it is dear)."""
     if step < 4:
@@ -132,6 +137,6 @@ def _streets(
     planes = np.concatenate([lab, (lab * lab).sum(axis=2, keepdims=True)], axis=2)
     planes = np.pad(np.moveaxis(planes, 2, 0), ((0, 0), (pad, pad), (pad, pad)), mode="edge")
     street: NDArray[np.float32] = lines.oriented_bar(
-        planes, built_up > 0.05, pad, taps, spacing, side, _HOMOGENEITY
+        planes, where, pad, taps, spacing, side, _HOMOGENEITY
     )
     return street

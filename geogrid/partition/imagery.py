@@ -192,7 +192,7 @@ def _native_step(source: rasterio.DatasetReader, working_crs: str) -> float:
     """Metres a pixel, measured at the middle of the image (a transform may be rotated)."""
     cols = np.array([0.0, 1.0, 0.0]) + source.width / 2
     rows = np.array([0.0, 0.0, 1.0]) + source.height / 2
-    xs, ys = source.transform * (cols, rows)
+    xs, ys = _placed(source.transform, cols, rows)
     to_working = pyproj.Transformer.from_crs(source.crs, working_crs, always_xy=True)
     x, y = to_working.transform(xs, ys)
     sides = np.hypot(x[1:] - x[0], y[1:] - y[0])
@@ -213,6 +213,13 @@ def _lattice(
     if _same_crs(source, working_crs) and upright and math.isclose(native, step, rel_tol=1e-3):
         return Lattice(working_crs, transform.c, transform.f, transform.a)
     return Lattice(working_crs, 0.0, 0.0, step)
+
+
+def _placed(
+    transform: Affine, cols: NDArray[np.float64], rows: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    a, b, c, d, e, f = transform[:6]
+    return a * cols + b * rows + c, d * cols + e * rows + f
 
 
 def _same_crs(source: rasterio.DatasetReader, working_crs: str) -> bool:
@@ -329,7 +336,7 @@ def outline(imagery: Imagery) -> shapely.Polygon:
     ones = np.ones(33)
     u = np.concatenate([side, ones, side[::-1], 0 * ones]) * source.width
     v = np.concatenate([0 * ones, side, ones, side[::-1]]) * source.height
-    xs, ys = source.transform * (u, v)
+    xs, ys = _placed(source.transform, u, v)
     to_working = pyproj.Transformer.from_crs(source.crs, imagery.lattice.crs, always_xy=True)
     x, y = to_working.transform(xs, ys)
     return shapely.Polygon(np.column_stack([x, y]))

@@ -112,7 +112,13 @@ def grow_township(township: Township) -> None:
     rgb, valid = township.imagery.read(window)
     owner = rasterise(outlines, np.arange(len(outlines), dtype=np.int32), lattice, window)
     _require_imagery(township, outlines, owner, valid)
-    relief = detect(rgb, lattice.step, valid=valid, given_lines=_line_pixels(township, window))
+    relief = detect(
+        rgb,
+        lattice.step,
+        valid=valid,
+        wanted=owner >= 0,
+        given_lines=_line_pixels(township, window),
+    )
     households = _house_raster(township, window)
     weight = households if township.has_houses else relief.built_up + _OPEN_LAND_WEIGHT
     mass = np.float32(township.atoms_per_pixel) * (1 + _BUILT_UP_WORTH * relief.built_up)

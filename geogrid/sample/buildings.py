@@ -15,8 +15,8 @@ from geogrid.sample.villages import Settled
 
 FIELD, SETTLEMENT, TOWN, POND, WOOD = range(5)
 
-_RURAL_HOUSEHOLDS = (480.0, 0.42, 30, 800)
-_URBAN_HOUSEHOLDS = (1_880.0, 0.35, 600, 5_000)
+_RURAL_HOUSEHOLDS = (425.0, 0.42, 30, 800)
+_URBAN_HOUSEHOLDS = (1_650.0, 0.35, 600, 5_000)
 """Median, spread of the logarithm, least and most households of a village."""
 
 _LAND_OF_A_HOUSEHOLD = 430.0

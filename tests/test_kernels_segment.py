@@ -1,0 +1,204 @@
+"""Watershed, region graph and merging, against slow and independent ways."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from geogrid._kernels import lines, segment, trace, zones
+
+
+@pytest.fixture
+def relief() -> np.ndarray:
+    rng = np.random.default_rng(5)
+    rough = ndimage.gaussian_filter(rng.normal(size=(60, 70)), 2)
+    return ((rough - rough.min()) * 3000).astype(np.uint16)
+
+
+def compiled_and_plain(kernel):
+    return [kernel, kernel.py_func]
+
+
+@pytest.mark.parametrize("toboggan", compiled_and_plain(segment.toboggan))
+def test_every_pixel_slides_downhill_to_the_lowest_pixel_of_its_basin(relief, toboggan) -> None:
+    inside = np.ones(relief.shape, bool)
+    inside[:10, :10] = False
+    labels = toboggan(relief, inside)
+    assert (labels[~inside] == -1).all()
+    order = relief.astype(np.int64) * relief.size + np.arange(relief.size).reshape(relief.shape)
+    for label in range(labels.max() + 1):
+        basin = labels == label
+        assert ndimage.label(basin)[1] == 1
+        lowest = np.unravel_index(np.argmin(np.where(basin, order, order.max())), basin.shape)
+        around = ndimage.binary_dilation(np.arange(relief.size).reshape(relief.shape)
+                                         == np.ravel_multi_index(lowest, basin.shape))
+        assert order[around & inside].min() == order[lowest]
+
+
+def test_basins_of_a_part_are_those_of_the_whole_away_from_the_cut(relief) -> None:
+    inside = np.ones(relief.shape, bool)
+    whole = segment.toboggan(relief, inside)
+    part = segment.toboggan(relief[:, :50], inside[:, :50])
+    near_cut = np.unique(whole[:, 34:51])
+    pairs = {(a, b) for a, b in zip(whole[:, :34].ravel(), part[:, :34].ravel(), strict=True)
+             if a not in near_cut}
+    assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+
+
+@pytest.mark.parametrize("graph", compiled_and_plain(segment.region_graph))
+def test_region_graph_counts_shared_pixel_edges(graph) -> None:
+    labels = np.array([[0, 0, 1], [0, 2, 1], [-1, 2, 2]], np.int32)
+    relief = np.arange(9, dtype=np.uint16).reshape(3, 3)
+    first, second, length, climb = graph(labels, relief)
+    assert list(zip(first, second, length, strict=True)) == [(0, 1, 1), (0, 2, 2), (1, 2, 2)]
+    assert climb.tolist() == [2.0, 4.0 + 4.0, 5.0 + 8.0]
+
+
+@pytest.mark.parametrize("merge", compiled_and_plain(segment.merge))
+def test_merging_reaches_the_number_asked_for_and_keeps_regions_connected(relief, merge) -> None:
+    labels = segment.toboggan(relief, np.ones(relief.shape, bool))
+    n = labels.max() + 1
+    edges = segment.region_graph(labels, relief)
+    size = np.bincount(labels.ravel()).astype(float)
+    rim = np.bincount(edges[0], edges[2], n) + np.bincount(edges[1], edges[2], n) + 1
+    joined = merge(*edges, size / size.mean(), np.zeros((n, 3)), rim,
+                   target=12, power=0.7, tint=0.0, grip=0.5, most=1e9)  # fmt: skip
+    assert sorted(set(joined)) == list(range(12))
+    for region in range(12):
+        assert ndimage.label(joined[labels] == region)[1] == 1
+
+
+def test_flood_gives_the_nearest_label_by_steps() -> None:
+    labels = np.full((7, 9), -1, np.int32)
+    labels[3, 1], labels[3, 7] = 0, 1
+    flooded = segment.flood(labels)
+    rows, cols = np.indices(labels.shape)
+    steps = [abs(rows - 3) + abs(cols - c) for c in (1, 7)]
+    clear = steps[0] != steps[1]
+    assert (flooded[clear] == np.argmin(steps, axis=0)[clear]).all()
+
+
+def test_largest_component_agrees_with_scipy() -> None:
+    mask = np.random.default_rng(2).random((40, 40)) < 0.55
+    labels, n = ndimage.label(mask)
+    sizes = np.bincount(labels.ravel())[1:]
+    assert segment.largest_component(mask).sum() == sizes.max()
+    assert n > 1
+
+
+def test_sums_by_label_agree_with_scipy() -> None:
+    rng = np.random.default_rng(3)
+    labels = rng.integers(-1, 5, (20, 30)).astype(np.int32)
+    values = rng.random((20, 30, 2)).astype(np.float32)
+    sums = segment.sums_by_label(labels, values, 5)
+    for band in range(2):
+        expected = ndimage.sum_labels(values[..., band].astype(float), labels, range(5))
+        np.testing.assert_allclose(sums[:, band], expected, rtol=1e-6)
+
+
+def test_largest_eigenvalue_root_agrees_with_numpy() -> None:
+    rng = np.random.default_rng(4)
+    dx, dy = rng.normal(size=(2, 8, 9, 3)).astype(np.float32)
+    tensor = np.empty((8, 9, 2, 2))
+    tensor[..., 0, 0], tensor[..., 1, 1] = (dx * dx).sum(-1), (dy * dy).sum(-1)
+    tensor[..., 0, 1] = tensor[..., 1, 0] = (dx * dy).sum(-1)
+    expected = np.sqrt(np.linalg.eigvalsh(tensor)[..., 1])
+    np.testing.assert_allclose(lines.largest_eigenvalue_root(dx, dy), expected, rtol=1e-4)
+
+
+def test_oriented_bar_answers_on_a_street_and_not_in_a_plain_field() -> None:
+    lab = np.full((80, 80, 3), 50, np.float32)
+    lab[39:41] = 90
+    planes = np.concatenate([lab, (lab**2).sum(-1, keepdims=True)], axis=-1)
+    planes = np.pad(np.moveaxis(planes, -1, 0), ((0, 0), (20, 20), (20, 20)), mode="edge")
+    response = lines.oriented_bar(planes, np.ones((80, 80), bool), 20, 11, 1.8, 3.0, 1.0)
+    assert response[39:41, 10:70].min() > 60
+    assert response[:20].max() == 0
+
+
+@pytest.mark.parametrize("outlines", compiled_and_plain(trace.outlines))
+def test_outlines_hold_the_area_and_share_every_point(outlines) -> None:
+    rng = np.random.default_rng(8)
+    labels = segment.toboggan(rng.integers(0, 999, (12, 14)).astype(np.uint16), np.ones((12, 14), bool))
+    xy, starts, owners = outlines(labels)
+    edges = set()
+    area = np.zeros(labels.max() + 1)
+    for k, owner in enumerate(owners):
+        ring = xy[starts[k] : starts[k + 1]]
+        after = np.roll(ring, -1, axis=0)
+        area[owner] += (ring[:, 0] * after[:, 1] - after[:, 0] * ring[:, 1]).sum() / 8
+        edges |= set(map(tuple, np.hstack([ring, after]).tolist()))
+    # What one label walks, its neighbour walks the other way; only the frame is walked once.
+    alone = [e for e in edges if (e[2], e[3], e[0], e[1]) not in edges]
+    frame = 2 * np.array([14, 12])
+    assert all({e[0], e[2]} & {0, frame[0], 1, frame[0] - 1}
+               or {e[1], e[3]} & {0, frame[1], 1, frame[1] - 1} for e in alone)
+    np.testing.assert_allclose(area.sum(), labels.size, rtol=0.02)
+
+
+def grid_graph(side: int, rng: np.random.Generator):
+    """A lattice of side x side nodes with unit borders."""
+    number = np.arange(side * side).reshape(side, side)
+    pairs = np.concatenate([
+        np.stack([number[:, :-1].ravel(), number[:, 1:].ravel()], 1),
+        np.stack([number[:-1].ravel(), number[1:].ravel()], 1),
+    ])  # fmt: skip
+    source = np.concatenate([pairs[:, 0], pairs[:, 1]])
+    order = np.argsort(source, kind="stable")
+    neighbour = np.concatenate([pairs[:, 1], pairs[:, 0]])[order].astype(np.int32)
+    row = np.concatenate([[0], np.cumsum(np.bincount(source))]).astype(np.int64)
+    cost = np.ones(len(neighbour))
+    return row, neighbour, cost, np.zeros(len(neighbour)), rng.random(side * side) + 0.2
+
+
+def is_connected(zone: np.ndarray, number: int, side: int) -> bool:
+    return ndimage.label(zone.reshape(side, side) == number)[1] == 1
+
+
+@pytest.mark.parametrize("n_zones", [1, 2, 7, 40, 225])
+def test_bisection_gives_exactly_so_many_connected_zones(n_zones: int) -> None:
+    rng = np.random.default_rng(n_zones)
+    row, neighbour, cost, show, weight = grid_graph(15, rng)
+    zone = zones.bisect(row, neighbour, cost, show, weight, n_zones, rng)
+    assert sorted(set(zone)) == list(range(n_zones))
+    assert all(is_connected(zone, number, 15) for number in range(n_zones))
+
+
+def test_annealing_keeps_zones_connected_and_evens_their_weight() -> None:
+    rng = np.random.default_rng(1)
+    row, neighbour, cost, show, weight = grid_graph(20, rng)
+    start = zones.bisect(row, neighbour, cost, show, weight, 9, rng)
+    outer = np.zeros(400)
+    settled = zones.anneal(row, neighbour, cost, weight, np.ones(400), outer, start, 9,
+                           sweeps=60, evenness=20.0, rng=rng)  # fmt: skip
+    assert sorted(set(settled)) == list(range(9))
+    assert all(is_connected(settled, number, 20) for number in range(9))
+    spread = [np.ptp(np.bincount(zone, weight)) for zone in (start, settled)]
+    assert spread[1] < spread[0]
+
+
+def test_subtree_borders_agree_with_a_count_edge_by_edge() -> None:
+    rng = np.random.default_rng(6)
+    row, neighbour, cost, show, weight = grid_graph(8, rng)
+    nodes = np.arange(64, dtype=np.int32)
+    order, parent = zones._random_tree(nodes, nodes, row, neighbour, show, rng)
+    below, count, border = zones._subtree_sums(
+        nodes, nodes, order, parent, row, neighbour, cost, weight
+    )
+    for v in range(64):
+        members = {v}
+        for u in order:
+            if parent[u] in members:
+                members.add(int(u))
+        cut = sum(neighbour[k] not in members for u in members for k in range(row[u], row[u + 1]))
+        assert count[v] == len(members)
+        assert border[v] == pytest.approx(cut)
+        assert below[v] == pytest.approx(weight[list(members)].sum())
+
+
+def test_split_by_share_gives_two_connected_sides_of_about_the_share() -> None:
+    rng = np.random.default_rng(3)
+    row, neighbour, cost, _, weight = grid_graph(20, rng)
+    side = zones.split_by_share(row, neighbour, cost, weight, 0.3, rng)
+    assert is_connected(side.astype(int), 1, 20)
+    assert is_connected(side.astype(int), 0, 20)
+    assert weight[side].sum() / weight.sum() == pytest.approx(0.3, abs=0.05)
