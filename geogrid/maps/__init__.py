@@ -1,0 +1,29 @@
+"""Maps for planners: the whole city in one HTML file that opens by double click, offline.
+
+A map is an ordinary `folium.Map`: show it in a notebook, add folium layers to it, save it.
+
+>>> from geogrid.maps import map_of, save
+"""
+
+from pathlib import Path
+
+import folium
+
+from geogrid.maps.city import map_of
+from geogrid.maps.layers import GridLayer
+from geogrid.store import replacing
+
+__all__ = ["GridLayer", "map_of", "save"]
+
+
+def save(map_: folium.Map, path: Path) -> None:
+    """Write a map as one HTML file, whole or not at all.
+
+    Raises
+    ------
+    DataError
+        The folder is missing or cannot be written. The old file is unchanged.
+    """
+    page = map_.get_root().render()
+    with replacing(path) as draft:
+        draft.write_text(page, "utf-8")

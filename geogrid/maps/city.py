@@ -1,0 +1,193 @@
+"""The map of a city: grids by households, outlines, micro-grids of some counties, incidents."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import folium
+import geopandas as gpd
+import numpy as np
+import shapely
+from folium.utilities import JsCode
+from numpy.typing import NDArray
+
+from geogrid.codes import LEVELS
+from geogrid.edition import Edition, integer_rings, to_integers
+from geogrid.errors import UnknownCodeError
+from geogrid.maps.layers import Furniture, GridLayer, OfflineMap
+from geogrid.maps.payload import encode_points, encode_rings
+from geogrid.schema import EXCHANGE_CRS, require_columns, require_crs
+
+FILLS = ("#ffffcc", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8")
+"""ColorBrewer YlGnBu, told apart by colour-blind readers; pale is few households.
+
+Its darkest blue is left out: lines of micro-grids cannot be seen on it.
+"""
+
+_LINE = "#22303a"
+_INCIDENT = "#d7301f"
+
+# Micro-grids are about 40 pixels wide at this zoom; lines further out make a grey smear.
+_MICROGRID_ZOOM = 13
+
+
+def map_of(
+    edition: Edition,
+    *,
+    microgrids_of: Sequence[str] = (),
+    incidents: gpd.GeoDataFrame | None = None,
+) -> folium.Map:
+    """Return a map of the whole city that opens without a network.
+
+    Grids are filled by households in classes of about equally many grids. The micro-grids of
+    `microgrids_of` are painted from zoom 13 on.
+
+    Parameters
+    ----------
+    edition : Edition
+    microgrids_of : sequence of str
+        Codes or names of counties.
+    incidents : GeoDataFrame, optional
+        Points with the columns `id`, `item` and `grid_code`. Rows without a point are left out.
+
+    Raises
+    ------
+    UnknownCodeError
+        A county that the edition does not hold.
+    """
+    counties = [_county(edition, each) for each in microgrids_of]
+    west, south, east, north = edition.units["city"].total_bounds.tolist()
+    canvas = OfflineMap(
+        location=[(south + north) / 2, (west + east) / 2],
+        tiles=None,
+        zoom_snap=0.5,
+        min_zoom=6,
+        max_zoom=19,
+        attribution_control=False,
+    )
+    for layer in _layers(edition, counties, incidents):
+        layer.add_to(canvas)
+    canvas.fit_bounds([[south, west], [north, east]], padding=(10, 10))
+    on_phones = cast(bool, JsCode("window.innerWidth < 700"))  # folium writes it as it is
+    folium.LayerControl(collapsed=on_phones).add_to(canvas)
+    _furniture(edition).add_to(canvas)
+    return canvas
+
+
+def _layers(
+    edition: Edition, counties: Sequence[str], incidents: gpd.GeoDataFrame | None
+) -> list[GridLayer]:
+    layers = [_grids(edition)]
+    layers += [_microgrids(edition, county) for county in dict.fromkeys(counties)]
+    layers += [
+        _outlines(edition, "township", "乡镇界 Townships", 0.8),
+        _outlines(edition, "county", "县界 Counties", 2.0),
+    ]
+    return layers if incidents is None else [*layers, _incidents(incidents)]
+
+
+def _county(edition: Edition, code_or_name: str) -> str:
+    """Return the code of a county given by code or name."""
+    table = edition.units["county"]
+    found = table.loc[(table["code"] == code_or_name) | (table["name"] == code_or_name), "code"]
+    if found.empty:
+        known = ", ".join((table["code"] + " " + table["name"]).head(20))
+        raise UnknownCodeError(f"no county {code_or_name!r} in edition {edition.info.id}: {known}")
+    return str(found.iloc[0])
+
+
+def _grids(edition: Edition) -> GridLayer:
+    table = edition.units["grid"]
+    breaks = _breaks(table["households"].to_numpy())
+    payload = _described(edition, "grid", table) | {
+        "classes": np.searchsorted(breaks, table["households"], side="right").tolist()
+    }
+    style = {"fills": FILLS, "line": _LINE, "width": 0.5, "title": "网格 Grid"}
+    return GridLayer("网格 Grids", payload, style)
+
+
+def _microgrids(edition: Edition, county: str) -> GridLayer:
+    name = edition.units["county"].set_index("code")["name"][county]
+    table = edition.units["microgrid"]
+    inside = table[_ancestors(edition, "microgrid", "county") == county]
+    style = {
+        "line": _LINE, "width": 0.7, "minZoom": _MICROGRID_ZOOM, "title": "微网格 Micro-grid",
+    }  # fmt: skip
+    title = f"微网格 Micro-grids: {name or county} (zoom ≥ {_MICROGRID_ZOOM})"
+    return GridLayer(title, _described(edition, "microgrid", inside), style)
+
+
+def _outlines(edition: Edition, level: str, title: str, width: float) -> GridLayer:
+    payload = encode_rings(edition.rings(level))
+    return GridLayer(title, payload, {"line": _LINE, "width": width})
+
+
+def _incidents(incidents: gpd.GeoDataFrame) -> GridLayer:
+    require_columns(incidents, ("id", "item", "grid_code"), "the table of incidents")
+    require_crs(incidents, "the table of incidents")
+    placed = incidents[incidents.geometry.notna() & ~incidents.geometry.is_empty]
+    points = placed.geometry.to_crs(EXCHANGE_CRS).to_numpy()
+    payload = {
+        "xy": encode_points(to_integers(shapely.get_coordinates(points))),
+        "codes": placed["grid_code"].fillna("").astype(str).tolist(),
+        "names": (placed["id"].astype(str) + " " + placed["item"].astype(str)).tolist(),
+    }
+    style = {"line": _INCIDENT, "radius": 2.5, "title": "事件 Incident"}
+    return GridLayer(f"事件 Incidents ({len(placed):,})", payload, style)
+
+
+def _described(edition: Edition, level: str, table: gpd.GeoDataFrame) -> dict[str, object]:
+    """Return units as a payload: outlines, codes, names, households and where they belong."""
+    places, place = np.unique(
+        _places(edition, level)[edition.units[level].index.isin(table.index)], return_inverse=True
+    )
+    return encode_rings(integer_rings(table.geometry.to_numpy())) | {
+        "codes": table["code"].tolist(),
+        "names": table["name"].tolist(),
+        "households": table["households"].tolist(),
+        "places": places.tolist(),
+        "place": place.tolist(),
+    }
+
+
+def _places(edition: Edition, level: str) -> NDArray[np.str_]:
+    """Return the names of county, township and village of each unit of `level`."""
+    found = np.full(len(edition.units[level]), "")
+    for above, divider in (("county", ""), ("township", " / "), ("village", " / ")):
+        names = edition.units[above].set_index("code")["name"]
+        of_unit = names[_ancestors(edition, level, above)].to_numpy(str)
+        found = np.char.add(np.char.add(found, divider), of_unit)
+    return found
+
+
+def _ancestors(edition: Edition, level: str, above: str) -> NDArray[np.str_]:
+    """Return the code of the unit of level `above` that holds each unit of `level`."""
+    found = edition.units[level]["parent"]
+    for between in LEVELS[LEVELS.index(above) + 1 : LEVELS.index(level)][::-1]:
+        found = found.map(edition.units[between].set_index("code")["parent"])
+    codes: NDArray[np.str_] = found.to_numpy(str)
+    return codes
+
+
+def _breaks(households: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the first value of each class but the lowest; fewer classes where values repeat."""
+    shares = np.arange(1, len(FILLS)) / len(FILLS)
+    breaks = np.unique(np.quantile(households, shares, method="higher"))
+    above: NDArray[np.int64] = breaks[breaks > households.min()]
+    return above
+
+
+def _furniture(edition: Edition) -> Furniture:
+    counts = edition.counts()
+    grids, microgrids = counts["grid"], counts["microgrid"]
+    households = edition.units["grid"]["households"].to_numpy()
+    edges = [households.min(), *_breaks(households), households.max() + 1]
+    legend = [
+        {"fill": fill, "text": f"{first:,} – {last - 1:,}" if last - 1 > first else f"{first:,}"}
+        for fill, first, last in zip(FILLS, edges, edges[1:], strict=False)
+    ]
+    return Furniture(
+        f"{edition.info.city} 网格图 Grid map",
+        f"{grids:,} 网格 grids · {microgrids:,} 微网格 micro-grids",
+        legend,
+        "每网格户数 Households a grid",
+    )
