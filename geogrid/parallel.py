@@ -72,7 +72,7 @@ def _run_on_dask(
         raise UsageError(
             "--scheduler needs Dask: install it with pip install 'geogrid[dask]'"
         ) from error
-    with Client(scheduler) as client:
+    with Client(scheduler) as client:  # type: ignore[no-untyped-call]  # Dask has no types here
         futures = client.map(fn, units, pure=False)
         for future in futures:
             yield future.result()

@@ -19,7 +19,14 @@ from rasterio.transform import Affine
 
 from geogrid import store
 from geogrid.edition import Edition, snap
-from geogrid.errors import BoundaryError, DataError, GeogridError, ImageryError, QuotaError, UsageError
+from geogrid.errors import (
+    BoundaryError,
+    DataError,
+    GeogridError,
+    ImageryError,
+    QuotaError,
+    UsageError,
+)
 from geogrid.parallel import Engine
 from geogrid.partition.pipeline import Division, Request, partition
 from geogrid.schema import GRID_UNIT
@@ -197,7 +204,7 @@ def as_rotated(path: Path) -> None:
 
 
 def as_degrees(path: Path) -> None:
-    west, south, east, north = four_villages("EPSG:4490").total_bounds
+    west, _, east, north = four_villages("EPSG:4490").total_bounds
     step = (east - west) / 270
     write_image(path, scene_pixels(), crs="EPSG:4490",
                 transform=Affine(step, 0, west - 5 * step, 0, -step, north + 5 * step))  # fmt: skip
@@ -433,7 +440,9 @@ def test_a_stopped_command_leaves_the_old_file_and_can_go_on(
     city.write_bytes(b"the old file")
     arguments = ["partition", *map(str, inputs), "-o", str(city), "--grids", "8", "--microgrids",
                  "40", "--workers", "1", "--date", "2026-01-01"]  # fmt: skip
-    running = subprocess.Popen([sys.executable, "-m", "geogrid", *arguments], stderr=subprocess.PIPE)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "geogrid", *arguments], stderr=subprocess.PIPE
+    )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".city.work-*/*.atoms.npz")):
         assert time.monotonic() < deadline

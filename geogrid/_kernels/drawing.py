@@ -54,7 +54,7 @@ def draw_segments(
     colours: NDArray[np.uint8],
     grains: NDArray[np.uint8],
 ) -> None:
-    """Draw segments `(n, 2, 2)` of (x, y) pixels with soft sides and round ends, in order, in place.
+    """Draw segments `(n, 2, 2)` of (x, y) pixels, soft at the sides, in order and in place.
 
     What is narrower than a pixel is mixed into it.
     """

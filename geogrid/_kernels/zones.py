@@ -303,7 +303,7 @@ def anneal(
         heat = 0.3 * (1 - sweep / sweeps) ** 2
         moved = False
         for _ in range(n):
-            v = rng.integers(0, n)
+            v = int(rng.integers(0, n))
             here = zone[v]
             degree = row[v + 1] - row[v]
             if degree == 0 or members[here] == 1:
@@ -420,9 +420,7 @@ def split_by_share(
     side = np.zeros(n, np.bool_)
     for _ in range(_TRIES):
         order, parent = _random_tree(nodes, nodes, row, neighbour, show, rng)
-        below, _, border = _subtree_sums(
-            nodes, nodes, order, parent, row, neighbour, cost, weight
-        )
+        below, _, border = _subtree_sums(nodes, nodes, order, parent, row, neighbour, cost, weight)
         for position in range(1, n):
             v = order[position]
             part = below[v] / total

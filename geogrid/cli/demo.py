@@ -5,7 +5,7 @@ from pathlib import Path
 
 import geopandas as gpd
 
-from geogrid import datums, maps, sample, store
+from geogrid import datums, incidents, maps, sample, store
 from geogrid.cli.console import Console, Meter
 from geogrid.cli.jobs import divide, division_json
 from geogrid.coverage.check import check
@@ -95,8 +95,8 @@ class Summary:
                      f"{level.seen:.0%} ({level.seen_by_chance:.0%})"),
                 ]
             )  # fmt: skip
-        incidents = "  ".join(f"{name} {n:,}" for name, n in self.located.statuses.items())
-        lines += _rows([("事件落格" if zh else "incidents", incidents)])
+        located = "  ".join(f"{name} {n:,}" for name, n in self.located.statuses.items())
+        lines += _rows([("事件落格" if zh else "incidents", located)])
         lines += ["", "阶段                     秒       峰值内存 MB" if zh
                   else "stage                  seconds    peak memory MB"]  # fmt: skip
         for stage in self.stages:
@@ -173,7 +173,7 @@ def _request(inputs: Path, plan: Demo) -> Request:
 
 def _incident_points(located: Path) -> gpd.GeoDataFrame:
     """Return the incidents that were found, as points in CGCS2000."""
-    table = store.read_table(located)
+    table = incidents.read(located)
     table = table[table["status"] == "hit"]
     xy = table[["经度", "纬度"]].to_numpy(float)
     moved = datums.convert(xy, datums.Datum.GCJ02, datums.Datum.CGCS2000)

@@ -121,7 +121,7 @@ def _built_up(gradient: NDArray[np.float32], step: float) -> NDArray[np.float32]
     edges = (gradient > _EDGE).astype(np.float32)
     share = _blurred(edges, _BUILT_UP_RADIUS / 2 / step) - np.float32(_BUILT_UP_FROM)
     share /= np.float32(_BUILT_UP_TO - _BUILT_UP_FROM)
-    return np.clip(share, 0, 1, dtype=np.float32)
+    return np.asarray(np.clip(share, 0, 1), np.float32)
 
 
 def _streets(

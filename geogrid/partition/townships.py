@@ -273,9 +273,7 @@ def _village_arrays(
     }
 
 
-def _load_village(
-    grown: Mapping[str, NDArray[Any]], number: int
-) -> tuple[Atoms, Window, float]:
+def _load_village(grown: Mapping[str, NDArray[Any]], number: int) -> tuple[Atoms, Window, float]:
     arrays = {field.name: grown[f"{number}.{field.name}"] for field in fields(Atoms)}
     row, col = grown["window"] + grown[f"{number}.place"]
     height, width = arrays["labels"].shape

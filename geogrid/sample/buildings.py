@@ -82,9 +82,7 @@ def build(settled: Settled, lattice: Lattice) -> Buildings:
     return _filled(places, households, settled, land)
 
 
-def _households(
-    codes: NDArray[np.str_], urban: NDArray[np.bool_], seed: int
-) -> NDArray[np.int64]:
+def _households(codes: NDArray[np.str_], urban: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
     number = codes.astype(np.int64)
     # The sum of twelve even draws is close enough to a normal one.
     normal = sum(chance(seed + k, number) for k in range(12)) - 6.0
@@ -92,7 +90,8 @@ def _households(
         np.where(urban, town, rural)
         for town, rural in zip(_URBAN_HOUSEHOLDS, _RURAL_HOUSEHOLDS, strict=True)
     )
-    return np.rint(np.clip(median * np.exp(spread * normal), least, most)).astype(np.int64)
+    count = np.clip(median * np.exp(spread * normal), least, most)
+    return np.asarray(np.rint(count), np.int64)
 
 
 def _cells(

@@ -99,14 +99,14 @@ def _classes(
     return chosen.astype(np.uint8)
 
 
-def _meander(
-    base: NDArray[np.float64], row: NDArray[np.int64], seed: int
-) -> NDArray[np.float64]:
+def _meander(base: NDArray[np.float64], row: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
     """Return how far north the land is pushed so that the lattice flows along its rivers."""
     pushed = np.zeros(len(base))
     for number, river in enumerate(_RIVERS):
         place = np.column_stack([base[:, 0], np.full(len(base), number * 1e7)])
-        bend = _BEND * waves(place, 26_000, seed * 31 + number) + 500 * waves(place, 5_000, seed + 77)
+        bend = _BEND * waves(place, 26_000, seed * 31 + number) + 500 * waves(
+            place, 5_000, seed + 77
+        )
         pushed += bend * np.exp(-(((row.ravel() - river) / _BEND_ROWS) ** 2))
     return pushed
 

@@ -1,6 +1,7 @@
 """Invented incidents, grid workers and the list of items they report by."""
 
 import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -48,9 +49,7 @@ def items() -> pd.DataFrame:
     return pd.DataFrame(sorted(rows), columns=columns)
 
 
-def incidents(
-    settled: Settled, buildings: Buildings, rng: np.random.Generator
-) -> pd.DataFrame:
+def incidents(settled: Settled, buildings: Buildings, rng: np.random.Generator) -> pd.DataFrame:
     """Return incidents near buildings, in GCJ-02, and a dozen rows that cannot be located."""
     share = len(settled.villages) / CITY_VILLAGES
     n = max(round(CITY_INCIDENTS * share), _FEWEST_INCIDENTS)
@@ -111,6 +110,6 @@ def workers(settled: Settled, buildings: Buildings, rng: np.random.Generator) ->
     )
 
 
-def _shares(weights: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
+def _shares(weights: NDArray[Any]) -> NDArray[np.float64]:
     shares: NDArray[np.float64] = weights / weights.sum()
     return shares

@@ -1,6 +1,6 @@
 """The aerial image of the invented landscape, drawn tile by tile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,6 @@ import numpy as np
 import rasterio
 import shapely
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
 from rasterio.features import rasterize
 from rasterio.shutil import copy as copy_raster
 from rasterio.transform import Affine
@@ -18,7 +17,7 @@ from rasterio.windows import Window
 from geogrid._kernels import drawing
 from geogrid.parallel import Engine, run
 from geogrid.sample.buildings import FIELD, POND, SETTLEMENT, TOWN, WOOD, Buildings
-from geogrid.sample.landscape import CANAL, DITCH, EXPRESSWAY, PATH, RIVER, WIDTHS, Lattice, edges_of
+from geogrid.sample.landscape import CANAL, DITCH, EXPRESSWAY, RIVER, WIDTHS, Lattice, edges_of
 from geogrid.sample.noise import chance, waves
 from geogrid.sample.plane import PLANE_CRS
 
@@ -32,7 +31,12 @@ _CROPS = np.array(
     [(112, 134, 70), (96, 122, 64), (134, 144, 80), (142, 116, 90), (158, 134, 104),
      (176, 160, 108), (74, 106, 60), (184, 184, 176)], np.uint8
 )  # fmt: skip
-_GROUND = {SETTLEMENT: (156, 144, 126), TOWN: (150, 148, 143), POND: (70, 88, 90), WOOD: (54, 78, 46)}
+_GROUND = {
+    SETTLEMENT: (156, 144, 126),
+    TOWN: (150, 148, 143),
+    POND: (70, 88, 90),
+    WOOD: (54, 78, 46),
+}
 _GROUND_GRAIN = {SETTLEMENT: 26, TOWN: 16, POND: 2, WOOD: 24}
 _EDGE_COLOURS = np.array(
     [(178, 164, 136), (50, 72, 42), (92, 106, 84), (192, 186, 174), (68, 88, 90), (118, 118, 120),
@@ -40,7 +44,9 @@ _EDGE_COLOURS = np.array(
 )  # fmt: skip
 _BANK = np.array((168, 158, 122), np.uint8)
 _ROOFS = {
-    SETTLEMENT: np.array([(152, 80, 64), (128, 128, 130), (88, 106, 142), (168, 150, 136)], np.uint8),
+    SETTLEMENT: np.array(
+        [(152, 80, 64), (128, 128, 130), (88, 106, 142), (168, 150, 136)], np.uint8
+    ),
     TOWN: np.array([(202, 198, 190), (174, 170, 164), (150, 122, 108)], np.uint8),
 }
 _HEIGHTS = {SETTLEMENT: 4.0, TOWN: 16.0}
@@ -129,18 +135,26 @@ def draw(tile: Tile) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     n = tile.n_ground
     drawing.fill_quads(image, grain, tile.quads[:n], tile.quad_colours[:n], tile.quad_grains[:n])
     calm = np.full(len(tile.segments), 4, np.uint8)
-    drawing.draw_segments(
-        image, grain, tile.segments, tile.half_widths, tile.segment_colours, calm
-    )
+    drawing.draw_segments(image, grain, tile.segments, tile.half_widths, tile.segment_colours, calm)
     drawing.fill_quads(image, grain, tile.quads[n:], tile.quad_colours[n:], tile.quad_grains[n:])
     image = drawing.weather(
-        image, grain, _light(tile, shape), tile.row - _HALO + 4096, tile.col - _HALO + 4096, tile.seed
+        image,
+        grain,
+        _light(tile, shape),
+        tile.row - _HALO + 4096,
+        tile.col - _HALO + 4096,
+        tile.seed,
     )
     image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.6), np.uint8)
     inner = np.s_[_HALO : _HALO + height, _HALO : _HALO + width]
     transform = Affine(tile.step, 0, tile.origin[0], 0, -tile.step, tile.origin[1])
     mask = rasterize(
-        [tile.city], tile.shape, transform=transform, all_touched=True, default_value=255, dtype=np.uint8
+        [tile.city],
+        tile.shape,
+        transform=transform,
+        all_touched=True,
+        default_value=255,
+        dtype=np.uint8,
     )
     image = image[inner]
     image[mask == 0] = 0
@@ -261,7 +275,8 @@ def _tiles(
     buildings: Buildings,
     land: NDArray[np.object_],
     frame: tuple[float, float, float, int, int],
-):  # type: ignore[no-untyped-def]  # -> Iterator[Tile]; see below
+) -> Iterator[Tile]:
+    """Yield the tiles that meet the land, with what is to be seen in each."""
     x0, y0, step, height, width = frame
     ground, lines = _ground(lattice, buildings.land), _lines(lattice, buildings.land)
     houses = _houses(buildings, lattice.seed)
@@ -291,8 +306,13 @@ def _tiles(
                 segments=((lines[0][third] - shift) * pixel).astype(np.float32),
                 half_widths=(lines[1][third] / 2 / step).astype(np.float32),
                 segment_colours=lines[2][third],
-                city=shapely.union_all(shapely.intersection(near, shapely.buffer(box, 50)), grid_size=0.01),
+                city=_joined(near, box),
             )  # fmt: skip
+
+
+def _joined(land: NDArray[np.object_], box: shapely.Polygon) -> shapely.Geometry:
+    """Return the land in and around a box as one shape."""
+    return shapely.union_all(shapely.intersection(land, shapely.buffer(box, 50)), grid_size=0.01)
 
 
 def _boxes(shapes: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -309,6 +329,3 @@ def _inside(
     return np.flatnonzero(
         (boxes[2] >= west) & (boxes[0] <= east) & (boxes[3] >= south) & (boxes[1] <= north)
     )
-
-
-__all__ = ["PATH", "Resampling", "paint", "parcel_corners"]

@@ -13,13 +13,15 @@ from geogrid._kernels import zones as kernel
 from geogrid.edition import integer_rings, to_degrees, to_integers
 from geogrid.partition.vectorise import inserted_vertices, node_shared
 from geogrid.sample import plane
-from geogrid.sample.divisions import PORT_LAND, PORT_ZONE
+from geogrid.sample.divisions import PORT_LAND
 from geogrid.sample.landscape import RIVER, Lattice
 from geogrid.sample.noise import chance
 
+PORT = (114.705, 33.578)
+"""About where the port zone lies, degrees; on the border of 川汇区 and 商水县."""
+
 _URBAN_KM2 = 0.55
 _URBAN_WEIGHT = 5.0
-_BORDER_COST = {"small": 1.0, "large": 0.6}
 # A clipped cell below this share of a cell joins its neighbour.
 _SCRAP = 0.35
 
@@ -98,12 +100,13 @@ def settle(
     wanted : sequence of str
         County codes to return.
     """
-    rows, keys, owners, whole, polygons, inserted = [], [], [], [], [], []
+    rows: list[str] = []
+    keys, owners, whole, polygons, inserted = [], [], [], [], []
     villages = table[table["level"] == "village"]
     for county, outline in outlines.items():
         land, added = cut_cells(outline, lattice)
         inserted.append(added)
-        for township, members in _townships(land, table, county, (outlines, lattice.seed)).items():
+        for township, members in _townships(land, table, county, lattice.seed).items():
             own = villages[villages["parent"] == township]
             zone = _villages(land, members, own, lattice.seed)
             codes = own["code"].to_numpy()
@@ -251,17 +254,17 @@ def _openness(
     north = np.abs(step) @ np.array([1, 2]) == 2
     kind[east] = lattice.along[at[east, 0], at[east, 1]]
     kind[north] = lattice.across[at[north, 0], at[north, 1]]
-    return 1.0 / (1.0 + 0.5 * kind) * np.where(kind == RIVER, 0.3, 1.0)
+    open_ = 1.0 / (1.0 + 0.5 * kind.astype(np.float64))
+    return open_ * np.where(kind == RIVER, 0.3, 1.0)
 
 
 def _townships(
     land: Land,
     table: pd.DataFrame,
     county: str,
-    context: tuple[Mapping[str, shapely.Polygon], int],
+    seed: int,
 ) -> dict[str, NDArray[np.int64]]:
     """Return the pieces of each township laid in this outline."""
-    outlines, seed = context
     townships = table[table["level"] == "township"]
     sizes = table[table["level"] == "village"].groupby("parent").size()
     own = list(townships["code"][townships["parent"] == county])
@@ -271,13 +274,13 @@ def _townships(
     shared: dict[str, NDArray[np.int64]] = {}
     if port:
         share = sizes[port].sum() / sizes[own + port].sum()
-        inside = _around_port(land, county, share)
+        inside = _around_port(land, share)
         shared |= _divide(land, everything[inside], port, sizes, rng)
         everything = everything[~inside]
     return shared | _divide(land, everything, own, sizes, rng)
 
 
-def _around_port(land: Land, county: str, share: float) -> NDArray[np.bool_]:
+def _around_port(land: Land, share: float) -> NDArray[np.bool_]:
     """Return the pieces nearest to the port, of about `share` of the land, connected.
 
     The port is a place on the border of the two counties; what would be cut off from the rest of
@@ -289,10 +292,6 @@ def _around_port(land: Land, county: str, share: float) -> NDArray[np.bool_]:
     inside[nearest[np.cumsum(land.area[nearest]) <= share * land.area.sum()]] = True
     inside = _largest(land, inside)
     return ~_largest(land, ~inside)
-
-
-PORT = (114.705, 33.578)
-"""About where the port zone lies, degrees; on the border of 川汇区 and 商水县."""
 
 
 def _largest(land: Land, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -308,7 +307,8 @@ def _largest(land: Land, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         if (label == before).all():
             break
     sizes = np.bincount(label[mask], minlength=1)
-    return mask & (label == np.argmax(sizes))
+    part: NDArray[np.bool_] = mask & (label == np.argmax(sizes))
+    return part
 
 
 def _divide(
@@ -375,18 +375,17 @@ def _graph(
 
 
 def _points(pieces: NDArray[np.object_]) -> NDArray[np.int64]:
-    return np.rint(shapely.get_coordinates(shapely.point_on_surface(pieces))).astype(np.int64)
+    points = shapely.get_coordinates(shapely.point_on_surface(pieces))
+    return np.asarray(np.rint(points), np.int64)
 
 
 def _noded(polygons: NDArray[np.object_], inserted: NDArray[np.int64]) -> NDArray[np.object_]:
     """Return the polygons in degrees, with the vertices of both sides of the county borders."""
-    rings = integer_rings(shapely.transform(polygons, lambda xy: to_degrees(np.int64(xy))))
+    rings = integer_rings(shapely.transform(polygons, lambda xy: to_degrees(xy.astype(np.int64))))
     xy, starts = node_shared(rings.xy, rings.starts, inserted)
     offsets = np.searchsorted(rings.owners, np.arange(len(polygons) + 1))
     built: NDArray[np.object_] = shapely.from_ragged_array(
         shapely.GeometryType.POLYGON, to_degrees(xy), (starts, offsets)
     )
-    return shapely.normalize(built)
-
-
-__all__ = ["PORT_ZONE", "Settled", "settle"]
+    normal: NDArray[np.object_] = shapely.normalize(built)
+    return normal

@@ -16,7 +16,15 @@ from geogrid.parallel import Engine, default_engine
 from geogrid.sample import divisions, people, plane
 from geogrid.sample.buildings import FIELD, Buildings, build
 from geogrid.sample.landscape import (
-    CANAL, CLASS_NAMES, EXPRESSWAY, MAIN_ROAD, PATH, RIVER, ROAD, Lattice, lattice_over,
+    CANAL,
+    CLASS_NAMES,
+    EXPRESSWAY,
+    MAIN_ROAD,
+    PATH,
+    RIVER,
+    ROAD,
+    Lattice,
+    lattice_over,
 )  # fmt: skip
 from geogrid.sample.picture import paint, parcel_corners
 from geogrid.sample.villages import Settled, settle
@@ -67,7 +75,8 @@ class SampleSummary:
         """Return the figures for people."""
         if lang == "zh":
             return (
-                f"{self.folder}:{self.counties} 个县区,{self.townships} 个乡镇,{self.villages:,} 个村,"
+                f"{self.folder}:{self.counties} 个县区,{self.townships} 个乡镇,"
+                f"{self.villages:,} 个村,"
                 f"{self.buildings:,} 栋建筑,{self.households:,} 户,{self.incidents:,} 条事件,"
                 f"{self.workers:,} 名网格员(景观与数据均为虚构)"
             )
