@@ -25,11 +25,11 @@ def real_data() -> Path:
 def toy_edition() -> Edition:
     """A city of 16 x 16 micro-grids with crooked borders.
 
-        counties   8 x 8 cells   2 x 2 of them
-        townships  8 x 4         2 in a county
-        villages   4 x 4         2 in a township
-        grids      2 x 2         4 in a village
-        microgrids 1 x 1         4 in a grid
+    counties   8 x 8 cells   2 x 2 of them
+    townships  8 x 4         2 in a county
+    villages   4 x 4         2 in a township
+    grids      2 x 2         4 in a village
+    microgrids 1 x 1         4 in a grid
     """
     return build_toy_edition()
 
@@ -53,9 +53,7 @@ def build_toy_edition(seed: int = 7) -> Edition:
     for level, (w, h) in {**sizes, "microgrid": (1, 1)}.items():
         column, row = (i % above[0]) // w, (above[1] - 1 - j % above[1]) // h
         serial = (row * (above[0] // w) + column + 1).astype(str)
-        codes[level] = np.char.add(
-            codes[parent_level(level)], np.char.zfill(serial, widths[level])
-        )
+        codes[level] = np.char.add(codes[parent_level(level)], np.char.zfill(serial, widths[level]))
         above = (w, h)
     units = {}
     for level in LEVELS:

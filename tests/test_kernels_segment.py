@@ -29,8 +29,10 @@ def test_every_pixel_slides_downhill_to_the_lowest_pixel_of_its_basin(relief, to
         basin = labels == label
         assert ndimage.label(basin)[1] == 1
         lowest = np.unravel_index(np.argmin(np.where(basin, order, order.max())), basin.shape)
-        around = ndimage.binary_dilation(np.arange(relief.size).reshape(relief.shape)
-                                         == np.ravel_multi_index(lowest, basin.shape))
+        around = ndimage.binary_dilation(
+            np.arange(relief.size).reshape(relief.shape)
+            == np.ravel_multi_index(lowest, basin.shape)
+        )
         assert order[around & inside].min() == order[lowest]
 
 
@@ -39,8 +41,11 @@ def test_basins_of_a_part_are_those_of_the_whole_away_from_the_cut(relief) -> No
     whole = segment.toboggan(relief, inside)
     part = segment.toboggan(relief[:, :50], inside[:, :50])
     near_cut = np.unique(whole[:, 34:51])
-    pairs = {(a, b) for a, b in zip(whole[:, :34].ravel(), part[:, :34].ravel(), strict=True)
-             if a not in near_cut}
+    pairs = {
+        (a, b)
+        for a, b in zip(whole[:, :34].ravel(), part[:, :34].ravel(), strict=True)
+        if a not in near_cut
+    }
     assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
 
 
@@ -118,7 +123,9 @@ def test_oriented_bar_answers_on_a_street_and_not_in_a_plain_field() -> None:
 @pytest.mark.parametrize("outlines", compiled_and_plain(trace.outlines))
 def test_outlines_hold_the_area_and_share_every_point(outlines) -> None:
     rng = np.random.default_rng(8)
-    labels = segment.toboggan(rng.integers(0, 999, (12, 14)).astype(np.uint16), np.ones((12, 14), bool))
+    labels = segment.toboggan(
+        rng.integers(0, 999, (12, 14)).astype(np.uint16), np.ones((12, 14), bool)
+    )
     xy, starts, owners = outlines(labels)
     edges = set()
     area = np.zeros(labels.max() + 1)
@@ -130,8 +137,11 @@ def test_outlines_hold_the_area_and_share_every_point(outlines) -> None:
     # What one label walks, its neighbour walks the other way; only the frame is walked once.
     alone = [e for e in edges if (e[2], e[3], e[0], e[1]) not in edges]
     frame = 2 * np.array([14, 12])
-    assert all({e[0], e[2]} & {0, frame[0], 1, frame[0] - 1}
-               or {e[1], e[3]} & {0, frame[1], 1, frame[1] - 1} for e in alone)
+    assert all(
+        {e[0], e[2]} & {0, frame[0], 1, frame[0] - 1}
+        or {e[1], e[3]} & {0, frame[1], 1, frame[1] - 1}
+        for e in alone
+    )
     np.testing.assert_allclose(area.sum(), labels.size, rtol=0.02)
 
 

@@ -98,6 +98,5 @@ def oriented_bar(
                         response = np.sqrt(min(left_side, right_side)) - np.float32(
                             homogeneity
                         ) * np.sqrt(max(square, np.float32(0)))
-                        if response > out[top + r, left + c]:
-                            out[top + r, left + c] = response
+                        out[top + r, left + c] = max(out[top + r, left + c], response)
     return out
