@@ -58,6 +58,7 @@ def detect(
     *,
     valid: NDArray[np.bool_] | None = None,
     wanted: NDArray[np.bool_] | None = None,
+    buildings: NDArray[np.bool_] | None = None,
     given_lines: list[NDArray[np.int32]] | None = None,
 ) -> Barriers:
     """Return the barriers that an image shows.
@@ -72,6 +73,9 @@ def detect(
         Pixels that hold data; the others are filled from their neighbours first.
     wanted : (height, width) bool, optional
         Pixels whose relief will be used; streets are sought there only.
+    buildings : (height, width) bool, optional
+        Pixels of buildings. They are the lowest ground, so that a building and what is around it
+        make one basin and no border runs along a wall.
     given_lines : list of (n, 2) int32
         Lines in pixels (col, row) that must not be crossed lightly.
     """
@@ -86,6 +90,8 @@ def detect(
     street = _streets(lab, built if wanted is None else built & wanted, step)
     relief = built_up * (street + 0.2 * gradient) + (1 - built_up) * (gradient + 0.5 * street)
     steps = np.minimum(relief * _RELIEF_PER_LAB_UNIT, _HIGHEST - 1).astype(np.uint16)
+    if buildings is not None:
+        steps[buildings] = 0
     if given_lines:
         cv2.polylines(steps, given_lines, isClosed=False, color=_HIGHEST)
     return Barriers(steps, smooth, built_up)

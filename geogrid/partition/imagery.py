@@ -159,6 +159,20 @@ def rasterise(
     return owners
 
 
+def touched(shapes: NDArray[np.object_], lattice: Lattice, window: Window) -> NDArray[np.bool_]:
+    """Return the pixels that any of the shapes (metres) touches."""
+    if not len(shapes):
+        return np.zeros(window.shape, bool)
+    mask: NDArray[np.uint8] = rasterize(
+        shapes,
+        window.shape,
+        transform=lattice.transform(window),
+        all_touched=True,
+        dtype=np.uint8,
+    )
+    return mask > 0
+
+
 def _open(path: Path) -> rasterio.DatasetReader:
     """Open a GeoTIFF and nothing else: other drivers follow a file to other files and hosts."""
     if not path.is_file():

@@ -183,7 +183,7 @@ def _require_overlap(villages: gpd.GeoDataFrame, imagery: Imagery) -> None:
 
 
 def _read_houses(path: Path | None) -> gpd.GeoDataFrame | None:
-    """Read the household layer as points (a polygon's representative point) with a count."""
+    """Read the household layer: polygons or points with a count."""
     if path is None:
         return None
     frame = store.read_vector(path)
@@ -198,15 +198,17 @@ def _read_houses(path: Path | None) -> gpd.GeoDataFrame | None:
             f"{path}: households must be zero or more and not all zero. Leave --households out "
             "to weigh by built-up area in the imagery instead."
         )
-    points = shapely.centroid(frame.geometry.to_numpy())
-    return frame.set_geometry(gpd.GeoSeries(points, frame.index, crs=frame.crs))
+    return frame
 
 
 def _in_degrees(houses: gpd.GeoDataFrame | None) -> NDArray[np.float64]:
+    """Return longitude, latitude and households; a footprint counts where its centroid lies."""
     if houses is None:
         return np.empty((0, 3))
-    points = shapely.get_coordinates(houses.geometry.to_crs(EXCHANGE_CRS))
-    return np.column_stack([points, houses["households"]])
+    points = gpd.GeoSeries(shapely.centroid(houses.geometry.to_numpy()), crs=houses.crs)
+    return np.column_stack(
+        [shapely.get_coordinates(points.to_crs(EXCHANGE_CRS)), houses["households"]]
+    )
 
 
 def _townships(
@@ -220,25 +222,23 @@ def _townships(
     villages = boundaries.villages.sort_values("code")
     metric = villages.geometry.to_crs(crs)
     pixels = float(metric.area.sum()) / imagery.lattice.step**2
-    points = np.empty((0, 3))
-    if houses is not None:
-        xy = shapely.get_coordinates(houses.geometry.to_crs(crs))
-        points = np.column_stack([xy, houses["households"]])
-        points = points[np.argsort(points[:, 0], kind="stable")]
+    shapes, points = _metric_houses(houses, crs)
     lines = _read_lines(request.barriers, crs)
     tree = shapely.STRtree(lines)
     made = []
     for code, group in villages.groupby("parent", sort=True):
         box = shapely.box(*metric[group.index].total_bounds).buffer(imagery.lattice.step)
         near = tree.query(box, predicate="intersects")
+        rows = _rows_in(points, box.bounds)
         made.append(
             Township(
                 code=str(code),
                 codes=tuple(group["code"]),
                 outlines=group.geometry.to_numpy(),
                 imagery=imagery,
-                houses=_points_in(points, box.bounds),
+                houses=points[rows],
                 has_houses=houses is not None,
+                footprints=shapes[rows][shapely.get_dimensions(shapes[rows]) == 2],
                 lines=lines[np.sort(near)],
                 atoms_per_pixel=_ATOMS_BY_LAND * request.n_microgrids / pixels,
                 atoms_per_household=(
@@ -250,14 +250,27 @@ def _townships(
     return made
 
 
-def _points_in(
+def _metric_houses(
+    houses: gpd.GeoDataFrame | None, crs: str
+) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
+    """Return the shapes, and centre and households `(n, 3)`, from west to east."""
+    if houses is None:
+        return np.empty(0, object), np.empty((0, 3))
+    shapes = houses.geometry.to_crs(crs).to_numpy()
+    xy = shapely.get_coordinates(shapely.centroid(shapes))
+    points = np.column_stack([xy, houses["households"]])
+    order = np.argsort(points[:, 0], kind="stable")
+    return shapes[order], points[order]
+
+
+def _rows_in(
     points: NDArray[np.float64], bounds: tuple[float, float, float, float]
-) -> NDArray[np.float64]:
-    """Return the rows (sorted by x) that lie within bounds."""
+) -> NDArray[np.int64]:
+    """Return the rows of points (sorted by x) that lie within bounds."""
     west, south, east, north = bounds
     first, last = np.searchsorted(points[:, 0], [west, east])
-    rows = points[first:last]
-    return rows[(rows[:, 1] >= south) & (rows[:, 1] <= north)]
+    y = points[first:last, 1]
+    return np.flatnonzero((y >= south) & (y <= north)) + int(first)
 
 
 def _read_lines(path: Path | None, crs: str) -> NDArray[np.object_]:

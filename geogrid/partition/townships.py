@@ -21,7 +21,7 @@ from geogrid.edition import integer_rings
 from geogrid.errors import ImageryError
 from geogrid.partition.atoms import Atoms, grow
 from geogrid.partition.barriers import Barriers, detect
-from geogrid.partition.imagery import Imagery, Window, rasterise
+from geogrid.partition.imagery import Imagery, Window, rasterise, touched
 from geogrid.partition.vectorise import Outlines, outline_zones
 from geogrid.partition.zones import SEEN, assign, border_lengths
 from geogrid.schema import EXCHANGE_CRS
@@ -52,6 +52,8 @@ class Township:
         East, north (metres in the working CRS) and households of the buildings near it.
     has_houses : bool
         A household layer was given: weights are households, not built-up area.
+    footprints : (f,) polygons
+        Buildings near it, metres; none where buildings are given as points.
     lines : (l,) line strings
         Given barriers near it, metres.
     atoms_per_pixel, atoms_per_household : float
@@ -64,6 +66,7 @@ class Township:
     imagery: Imagery
     houses: NDArray[np.float64]
     has_houses: bool
+    footprints: NDArray[np.object_]
     lines: NDArray[np.object_]
     atoms_per_pixel: float
     atoms_per_household: float
@@ -117,6 +120,7 @@ def grow_township(township: Township) -> None:
         lattice.step,
         valid=valid,
         wanted=owner >= 0,
+        buildings=touched(township.footprints, lattice, window),
         given_lines=_line_pixels(township, window),
     )
     households = _house_raster(township, window)

@@ -67,7 +67,7 @@ def incidents(settled: Settled, buildings: Buildings, rng: np.random.Generator) 
             "text": listed["name"].to_numpy()[item],
             "经度": [f"{lon:.8f}" for lon in lon_lat[:, 0]],
             "纬度": [f"{lat:.8f}" for lat in lon_lat[:, 1]],
-            "status": rng.choice(_STAGES, n, p=_STAGE_SHARES),
+            "stage": rng.choice(_STAGES, n, p=_STAGE_SHARES),
         }
     )
     return _with_bad_rows(table, settled)
