@@ -14,6 +14,7 @@ import pytest
 import shapely
 
 from geogrid import maps
+from geogrid.coverage.check import check
 from geogrid.edition import Edition, integer_rings
 from geogrid.errors import DataError, UnknownCodeError
 from geogrid.maps.layers import GridLayer
@@ -133,6 +134,28 @@ def test_incidents_without_a_crs_are_refused(toy_edition):
     table = incidents_of(toy_edition).set_crs(None, allow_override=True)
     with pytest.raises(DataError, match="no coordinate reference system"):
         maps.map_of(toy_edition, incidents=table)
+
+
+def test_findings_are_points_with_both_messages(toy_edition):
+    units = dict(toy_edition.units)
+    units["microgrid"] = units["microgrid"].drop(index=100)
+    broken = Edition.of(toy_edition.info, units)
+    findings = check(broken)
+    map_ = maps.map_of(broken, findings=findings)
+    payload = layers(map_)["检查发现的问题 Findings"].payload
+    placed = [each for each in findings if each.point is not None]
+    assert placed
+    assert len(payload["names"]) == len(placed)
+    assert placed[0].message_zh in payload["names"][0]
+    assert placed[0].message_en in payload["names"][0]
+    steps = list(varints(payload["xy"]))[:2]
+    assert [step / 2e6 for step in steps] == pytest.approx(placed[0].point, abs=1e-6)
+
+
+def test_same_map_is_the_same_file(toy_edition, tmp_path):
+    for name in ("a.html", "b.html"):
+        maps.save(maps.map_of(toy_edition, microgrids_of=["411601"]), tmp_path / name)
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
 def test_saved_map_asks_no_host_and_no_other_file(toy_edition, tmp_path):

@@ -5,6 +5,7 @@ A map is an ordinary `folium.Map`: show it in a notebook, add folium layers to i
 >>> from geogrid.maps import map_of, save
 """
 
+import re
 from pathlib import Path
 
 import folium
@@ -17,13 +18,23 @@ __all__ = ["GridLayer", "map_of", "save"]
 
 
 def save(map_: folium.Map, path: Path) -> None:
-    """Write a map as one HTML file, whole or not at all.
+    """Write a map as one HTML file, whole or not at all; the same map gives the same bytes.
 
     Raises
     ------
     DataError
         The folder is missing or cannot be written. The old file is unchanged.
     """
-    page = map_.get_root().render()
+    page = _numbered(map_.get_root().render())
     with replacing(path) as draft:
         draft.write_text(page, "utf-8")
+
+
+def _numbered(page: str) -> str:
+    """Replace the random names of folium's elements by numbers in the order of the page."""
+    names = dict.fromkeys(_RANDOM.findall(page))
+    numbers = {name: f"_{number}" for number, name in enumerate(names, 1)}
+    return _RANDOM.sub(lambda found: numbers[found.group()], page)
+
+
+_RANDOM = re.compile(r"_[0-9a-f]{32}(?![0-9a-f])")

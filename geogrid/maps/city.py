@@ -1,6 +1,6 @@
-"""The map of a city: grids by households, outlines, micro-grids of some counties, incidents."""
+"""The map of a city: grids by households, outlines, micro-grids of some counties, points."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import folium
@@ -11,6 +11,7 @@ from folium.utilities import JsCode
 from numpy.typing import NDArray
 
 from geogrid.codes import LEVELS
+from geogrid.coverage.findings import Findings
 from geogrid.edition import Edition, integer_rings, to_integers
 from geogrid.errors import UnknownCodeError
 from geogrid.maps.layers import Furniture, GridLayer, OfflineMap
@@ -25,6 +26,7 @@ Its darkest blue is left out: lines of micro-grids cannot be seen on it.
 
 _LINE = "#22303a"
 _INCIDENT = "#d7301f"
+_FINDING = "#c51b8a"
 
 # Micro-grids are about 40 pixels wide at this zoom; lines further out make a grey smear.
 _MICROGRID_ZOOM = 13
@@ -35,6 +37,7 @@ def map_of(
     *,
     microgrids_of: Sequence[str] = (),
     incidents: gpd.GeoDataFrame | None = None,
+    findings: Findings | None = None,
 ) -> folium.Map:
     """Return a map of the whole city that opens without a network.
 
@@ -48,6 +51,8 @@ def map_of(
         Codes or names of counties.
     incidents : GeoDataFrame, optional
         Points with the columns `id`, `item` and `grid_code`. Rows without a point are left out.
+    findings : Findings, optional
+        What a check found; findings without a place are left out.
 
     Raises
     ------
@@ -64,25 +69,23 @@ def map_of(
         max_zoom=19,
         attribution_control=False,
     )
-    for layer in _layers(edition, counties, incidents):
+    layers = [*_units(edition, counties)]
+    layers += [] if incidents is None else [_incidents(incidents)]
+    layers += [] if findings is None else [_findings(findings)]
+    for layer in layers:
         layer.add_to(canvas)
-    canvas.fit_bounds([[south, west], [north, east]], padding=(10, 10))
     on_phones = cast(bool, JsCode("window.innerWidth < 700"))  # folium writes it as it is
     folium.LayerControl(collapsed=on_phones).add_to(canvas)
     _furniture(edition).add_to(canvas)
     return canvas
 
 
-def _layers(
-    edition: Edition, counties: Sequence[str], incidents: gpd.GeoDataFrame | None
-) -> list[GridLayer]:
-    layers = [_grids(edition)]
-    layers += [_microgrids(edition, county) for county in dict.fromkeys(counties)]
-    layers += [
-        _outlines(edition, "township", "乡镇界 Townships", 0.8),
-        _outlines(edition, "county", "县界 Counties", 2.0),
-    ]
-    return layers if incidents is None else [*layers, _incidents(incidents)]
+def _units(edition: Edition, counties: Sequence[str]) -> Iterator[GridLayer]:
+    yield _grids(edition)
+    for county in dict.fromkeys(counties):
+        yield _microgrids(edition, county)
+    yield _outlines(edition, "township", "乡镇界 Townships", 0.8)
+    yield _outlines(edition, "county", "县界 Counties", 2.0)
 
 
 def _county(edition: Edition, code_or_name: str) -> str:
@@ -133,6 +136,18 @@ def _incidents(incidents: gpd.GeoDataFrame) -> GridLayer:
     }
     style = {"line": _INCIDENT, "radius": 2.5, "title": "事件 Incident"}
     return GridLayer(f"事件 Incidents ({len(placed):,})", payload, style)
+
+
+def _findings(findings: Findings) -> GridLayer:
+    placed = [each for each in findings if each.point is not None]
+    points = np.array([each.point for each in placed]).reshape(-1, 2)
+    payload = {
+        "xy": encode_points(to_integers(points)),
+        "codes": [" ".join(each.codes) for each in placed],
+        "names": [f"{each.message_zh} {each.message_en}" for each in placed],
+    }
+    style = {"line": _FINDING, "radius": 5, "title": "问题 Finding"}
+    return GridLayer(f"检查发现的问题 Findings ({len(placed):,})", payload, style)
 
 
 def _described(edition: Edition, level: str, table: gpd.GeoDataFrame) -> dict[str, object]:
