@@ -22,6 +22,11 @@ _LAND_SHARE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class _Graph:
+    """Nodes with area, outline and load; the neighbours of `v` are `row[v]:row[v + 1]`."""
+
+    area: NDArray[np.float64]
+    outer: NDArray[np.float64]
+    load: NDArray[np.float64]
     row: NDArray[np.int64]
     neighbour: NDArray[np.int32]
     length: NDArray[np.float64]
@@ -46,10 +51,10 @@ def assign(
         Zone of each atom; micro-grids are numbered through the village, grid by grid. Every zone
         is connected through shared pixel edges and none is empty.
     """
-    load = _load(atoms)
-    grid = _divide(_graph(atoms), atoms.area, atoms.outer, load, (n_grids, seed))
+    whole = _graph(atoms, np.arange(len(atoms)))
+    grid = _divide(whole, n_grids, np.random.default_rng(seed))
     counts = webster(
-        np.bincount(grid, load, n_grids).astype(np.float64),
+        np.bincount(grid, whole.load, n_grids).astype(np.float64),
         n_microgrids,
         least=np.ones(n_grids, np.int64),
         most=np.bincount(grid, minlength=n_grids),
@@ -58,10 +63,7 @@ def assign(
     first = 0
     for number, count in enumerate(counts.tolist()):
         members = np.flatnonzero(grid == number)
-        graph, outer = _subgraph(atoms, members)
-        inner = _divide(
-            graph, atoms.area[members], outer, load[members], (count, seed * 1009 + number)
-        )
+        inner = _divide(_graph(atoms, members), count, np.random.default_rng([seed, number]))
         microgrid[members] = first + inner
         first += count
     return grid, microgrid
@@ -82,57 +84,35 @@ def _load(atoms: Atoms) -> NDArray[np.float64]:
     return land
 
 
-def _divide(
-    graph: _Graph,
-    area: NDArray[np.float64],
-    outer: NDArray[np.float64],
-    load: NDArray[np.float64],
-    count_and_seed: tuple[int, int],
-) -> NDArray[np.int32]:
-    n_zones, seed = count_and_seed
-    rng = np.random.default_rng(seed)
+def _divide(graph: _Graph, n_zones: int, rng: np.random.Generator) -> NDArray[np.int32]:
     cost = graph.length * (1 - (1 - _DISCOUNT) * graph.show)
-    start = kernel.bisect(graph.row, graph.neighbour, cost, graph.show, load, n_zones, rng)
+    start = kernel.bisect(graph.row, graph.neighbour, cost, graph.show, graph.load, n_zones, rng)
     return kernel.anneal(
-        graph.row, graph.neighbour, cost, load, area, outer, start, n_zones,
+        graph.row, graph.neighbour, cost, graph.load, graph.area, graph.outer, start, n_zones,
         sweeps=_SWEEPS, evenness=_EVENNESS, rng=rng,
     )  # fmt: skip
 
 
-def _graph(atoms: Atoms) -> _Graph:
-    return _rows(atoms.first, atoms.second, atoms.length, atoms.strength, len(atoms))
-
-
-def _subgraph(atoms: Atoms, members: NDArray[np.int64]) -> tuple[_Graph, NDArray[np.float64]]:
-    """Return the graph among `members`, and their outlines: what borders others is outline."""
+def _graph(atoms: Atoms, members: NDArray[np.int64]) -> _Graph:
+    """Return the graph among `members`; what they share with others is outline."""
+    n = len(members)
     number = np.full(len(atoms), -1, np.int32)
-    number[members] = np.arange(len(members), dtype=np.int32)
+    number[members] = np.arange(n, dtype=np.int32)
     first, second = number[atoms.first], number[atoms.second]
-    within = (first >= 0) & (second >= 0)
     outer = atoms.outer[members].copy()
     for one, other in ((first, second), (second, first)):
         leaving = (one >= 0) & (other < 0)
-        outer += np.bincount(one[leaving], atoms.length[leaving], len(members))
-    graph = _rows(
-        first[within], second[within], atoms.length[within], atoms.strength[within], len(members)
-    )
-    return graph, outer
-
-
-def _rows(
-    first: NDArray[np.int32],
-    second: NDArray[np.int32],
-    length: NDArray[np.float64],
-    strength: NDArray[np.float64],
-    n: int,
-) -> _Graph:
-    source = np.concatenate([first, second])
+        outer += np.bincount(one[leaving], atoms.length[leaving], n)
+    within = (first >= 0) & (second >= 0)
+    source = np.concatenate([first[within], second[within]])
     order = np.argsort(source, kind="stable")
-    row = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=n))])
-    show = np.minimum(strength / SEEN, 1.0)
+    show = np.minimum(atoms.strength[within] / SEEN, 1.0)
     return _Graph(
-        row=row.astype(np.int64),
-        neighbour=np.concatenate([second, first])[order].astype(np.int32),
-        length=np.tile(length, 2)[order],
+        area=atoms.area[members],
+        outer=outer,
+        load=_load(atoms)[members],
+        row=np.concatenate([[0], np.cumsum(np.bincount(source, minlength=n))]).astype(np.int64),
+        neighbour=np.concatenate([second[within], first[within]])[order].astype(np.int32),
+        length=np.tile(atoms.length[within], 2)[order],
         show=np.tile(show, 2)[order],
     )
