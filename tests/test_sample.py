@@ -161,7 +161,7 @@ def test_the_whole_city_has_all_its_divisions_and_the_area_of_the_outlines(tmp_p
     assert (summary.counties, summary.townships, summary.villages) == (11, 209, 5113)
     assert (summary.incidents, summary.workers) == (20_000, 19_361)
     assert 3.0e6 < summary.households < 3.2e6
-    codes = [code for code in divisions.choose_counties(divisions.read_divisions(), None)]
+    codes = divisions.choose_counties(divisions.read_divisions(), None)
     outlines = divisions.read_outlines(codes)
     land = shapely.union_all(list(outlines.values()))
     assert layer(tmp_path, "city").geometry[0].area == pytest.approx(land.area, rel=1e-9)
