@@ -14,7 +14,7 @@ from geogrid.codes import LEVELS
 from geogrid.coverage.findings import Findings
 from geogrid.edition import Edition, integer_rings, to_integers
 from geogrid.errors import UnknownCodeError
-from geogrid.maps.layers import Furniture, GridLayer, OfflineMap
+from geogrid.maps.layers import Furniture, GridLayer, OfflineMap, View
 from geogrid.maps.payload import encode_points, encode_rings
 from geogrid.schema import EXCHANGE_CRS, require_columns, require_crs
 
@@ -69,6 +69,7 @@ def map_of(
         max_zoom=19,
         attribution_control=False,
     )
+    View(west, south, east, north).add_to(canvas)
     layers = [*_units(edition, counties)]
     layers += [] if incidents is None else [_incidents(incidents)]
     layers += [] if findings is None else [_findings(findings)]

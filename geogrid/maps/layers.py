@@ -76,6 +76,24 @@ class GridLayer(Layer):
         return f"{script_text(self.payload)}, {script_text(self.style)}"
 
 
+class View(folium.MacroElement):
+    """Shows these bounds at once: folium's `fit_bounds` paints another view first and flies."""
+
+    _template = Template(
+        """
+        {% macro script(this, kwargs) %}
+        {{ this._parent.get_name() }}.fitBounds(
+            {{ this.corners|tojson }}, {animate: false, padding: [10, 10]});
+        {% endmacro %}
+        """
+    )
+
+    def __init__(self, west: float, south: float, east: float, north: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # branca's
+        self._name = "View"
+        self.corners = [[south, west], [north, east]]
+
+
 class Furniture(folium.MacroElement):
     """Title, legend and scale bar."""
 
