@@ -28,7 +28,7 @@ _EDGE = np.float32(4.0)
 _BUILT_UP_FROM = 0.45
 _BUILT_UP_TO = 0.65
 _BUILT_UP_RADIUS = 150.0
-_BUILT_UP_ENOUGH = 0.1
+_BUILT_UP_ENOUGH = 0.2
 _HIGHEST = 65535
 _RELIEF_PER_LAB_UNIT = 256.0
 
@@ -134,14 +134,18 @@ def _streets(
     lab: NDArray[np.float32], where: NDArray[np.bool_], step: float
 ) -> NDArray[np.float32]:
     """Return the response of the oriented bar, only where something is built (it is dear)."""
+    if not where.any():
+        return np.zeros(where.shape, np.float32)
     if step < 4:
         lab = _blurred(lab, 2.5 / step)
     taps = round(_BAR_LENGTH / max(2 * step, _TAP)) | 1
     spacing = _BAR_LENGTH / step / (taps - 1)
     side = max(_BAR_SIDE / step, 2.0)
     pad = int(_BAR_LENGTH / 2 / step + 2 * side) + 4
-    planes = np.concatenate([lab, (lab * lab).sum(axis=2, keepdims=True)], axis=2)
-    planes = np.pad(np.moveaxis(planes, 2, 0), ((0, 0), (pad, pad), (pad, pad)), mode="edge")
+    bands = [*cv2.split(lab), np.einsum("ijk,ijk->ij", lab, lab)]
+    planes = np.stack(
+        [cv2.copyMakeBorder(band, pad, pad, pad, pad, cv2.BORDER_REPLICATE) for band in bands]
+    ).astype(np.float32, copy=False)
     street: NDArray[np.float32] = lines.oriented_bar(
         planes, where, pad, taps, spacing, side, _HOMOGENEITY
     )

@@ -114,9 +114,17 @@ class Imagery:
         data, valid = _read_native(self, window)
         if self.palette:
             return data.astype(np.uint8), valid
+        if data.dtype == np.uint8:
+            table = self._stretched(np.arange(256)[:, None].repeat(3, axis=1))
+            pixels = data.astype(np.uint8, copy=False)
+            bands = [table[:, band][pixels[..., band]] for band in range(3)]
+            return np.stack(bands, axis=-1), valid
+        return self._stretched(data), valid
+
+    def _stretched(self, data: NDArray[np.generic]) -> NDArray[np.uint8]:
         low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
         scaled = (data.astype(np.float32) - low) * (255 / (high - low))
-        return np.clip(scaled + 0.5, 0, 255).astype(np.uint8), valid
+        return np.clip(scaled + 0.5, 0, 255).astype(np.uint8)
 
 
 def open_imagery(path: Path, working_crs: str, *, resolution: float | None = None) -> Imagery:
