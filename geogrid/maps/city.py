@@ -67,6 +67,7 @@ def map_of(
         zoom_snap=0.5,
         min_zoom=6,
         max_zoom=19,
+        font_size="13px",
         attribution_control=False,
     )
     View(west, south, east, north).add_to(canvas)
