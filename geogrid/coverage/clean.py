@@ -252,7 +252,8 @@ def _parts(shape: shapely.Geometry) -> NDArray[np.object_]:
         whole = shapely.make_valid(shape, method="structure")
         parts = shapely.get_parts(shapely.set_precision(shapely.get_parts(whole), GRID_UNIT))
         parts = snap(parts[(shapely.get_type_id(parts) == 3) & ~shapely.is_empty(parts)])
-    return parts[np.argsort(-shapely.area(parts), kind="stable")]
+    largest_first: NDArray[np.object_] = parts[np.argsort(-shapely.area(parts), kind="stable")]
+    return largest_first
 
 
 def _invalid_place(shape: shapely.Geometry) -> Point:
