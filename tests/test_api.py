@@ -5,6 +5,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import mapbox_vector_tile
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ import rasterio
 import shapely
 from conftest import build_toy_edition
 from fastapi.testclient import TestClient
-from rasterio.transform import from_bounds
+from rasterio.transform import from_bounds, from_origin
 
 import geogrid.api
 from geogrid import store
 from geogrid.api.app import create_app
 from geogrid.api.deps import Settings
+from geogrid.api.imagery import Imagery
 from geogrid.coverage.check import check
 from geogrid.datums import Datum
 from geogrid.edition import Edition
@@ -395,6 +397,53 @@ def test_imagery_tiles_are_jpeg_inside_and_transparent_at_the_edge(client_with_i
     assert edge.headers["content-type"] == "image/webp"
     assert client_with_imagery.get("/imagery/tiles/11/0/0").status_code == 204
     problem_of(client_with_imagery.get("/imagery/tiles/25/0/0"))
+
+
+def test_imagery_of_16_bits_is_stretched_and_its_nodata_transparent(tmp_path):
+    bands = np.full((4, 512, 512), 2000, np.uint16)
+    bands[:, :, 256:] = 3000
+    bands[:, :64] = 0
+    profile = {
+        "driver": "GTiff", "width": 512, "height": 512, "count": 4, "dtype": "uint16", "nodata": 0,
+        "crs": "EPSG:4547", "transform": from_origin(560_000, 3_722_000, 5, 5),
+    }  # fmt: skip
+    with rasterio.open(tmp_path / "image.tif", "w", **profile) as file:
+        file.write(bands)
+    imagery = Imagery(tmp_path / "image.tif")
+    west, south, east, north = imagery.bounds
+    middle = to_world(np.array([[(west + east) / 2, (south + north) / 2]]))[0]
+    body, media_type = imagery.tile(12, *(middle * (1 << 12)).astype(int).tolist())
+    assert media_type == "image/webp"
+    shown = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED)
+    opaque = shown[shown[..., 3] == 255][:, :3]
+    assert 0 < len(opaque) < 256 * 256
+    assert (opaque < 20).any()
+    assert (opaque > 235).any()
+
+
+def test_imagery_keeps_its_colours_at_every_zoom(tmp_path):
+    """Red in, red out; from the overviews too."""
+    bands = np.zeros((3, 1024, 1024), np.uint8)
+    bands[0] = 200
+    profile = {
+        "driver": "GTiff", "width": 1024, "height": 1024, "count": 3, "dtype": "uint8",
+        "crs": "EPSG:4547", "transform": from_origin(560_000, 3_722_000, 5, 5),
+    }  # fmt: skip
+    with rasterio.open(tmp_path / "image.tif", "w", **profile) as file:
+        file.write(bands)
+    with rasterio.open(tmp_path / "image.tif", "r+") as file:
+        file.build_overviews([2, 4])
+    imagery = Imagery(tmp_path / "image.tif")
+    west, south, east, north = imagery.bounds
+    middle = to_world(np.array([[(west + east) / 2, (south + north) / 2]]))[0]
+    for z in (13, 14, 15, 18):
+        body, _ = imagery.tile(z, *(middle * (1 << z)).astype(int).tolist())
+        shown = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_UNCHANGED)
+        blue, green, red = shown[shown[..., 3] == 255 if shown.shape[2] == 4 else ...][
+            ..., :3
+        ].reshape(-1, 3).T  # fmt: skip
+        assert abs(red.astype(int) - 200).max() < 12
+        assert max(green.max(), blue.max()) < 12
 
 
 def test_tilejson_of_the_imagery_names_its_zooms_and_bounds(client_with_imagery):
