@@ -8,16 +8,18 @@ from starlette.staticfiles import StaticFiles
 
 from geogrid import __version__
 from geogrid.api import lookup, pages, problems, tiles, units
-from geogrid.api.deps import Settings, load
+from geogrid.api.deps import Dataset, Settings, load
 from geogrid.api.guard import Guard
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI:
     """Return the application that serves one edition; files are read when the server starts.
 
     Parameters
     ----------
     settings : Settings
+    dataset : Dataset, optional
+        What `deps.load` returned, when it was loaded before.
 
     Returns
     -------
@@ -27,7 +29,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.dataset = load(settings)
+        app.state.dataset = dataset or load(settings)
         yield
 
     app = FastAPI(

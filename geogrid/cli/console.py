@@ -15,7 +15,7 @@ from geogrid.errors import ConflictError, GeogridError, UsageError
 
 EXIT_FINDINGS, EXIT_USAGE, EXIT_DATA, EXIT_CONFLICT = 1, 2, 3, 4
 _INTERRUPTED = 130
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.5
 _REPORT_SECONDS = 10.0
 
 _STAGES_ZH = {

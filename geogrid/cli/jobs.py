@@ -100,12 +100,14 @@ def serve_city(
     import uvicorn
 
     from geogrid.api.app import create_app
-    from geogrid.api.deps import Settings
+    from geogrid.api.deps import Settings, load
 
     host, port = address
     if not city.is_file():
         raise UsageError(f"there is no file {city}. Make an edition with `geogrid partition`.")
-    application = create_app(Settings(edition=city, imagery=imagery, host=host, port=port))
+    settings = Settings(edition=city, imagery=imagery, host=host, port=port)
+    console.say("正在加载 …", "loading …")
+    application = create_app(settings, dataset=load(settings))
     console.say(
         f"地图:http://{host}:{port}/  (Ctrl-C 结束)", f"map: http://{host}:{port}/  (Ctrl-C stops)"
     )

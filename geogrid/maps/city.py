@@ -204,7 +204,8 @@ def _furniture(edition: Edition) -> Furniture:
     ]
     return Furniture(
         f"{edition.info.city} 网格图 Grid map",
-        f"{grids:,} 网格 grids · {microgrids:,} 微网格 micro-grids",
+        f"{grids:,} 网格 grids · {microgrids:,} 微网格 micro-grids\n"
+        f"影像 Imagery: {edition.info.imagery_source}",
         legend,
         "每网格户数 Households a grid",
     )

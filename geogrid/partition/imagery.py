@@ -96,6 +96,8 @@ class Imagery:
         The stretch of each band to 0-255.
     coarser : bool
         The lattice is coarser than the image.
+    source : str
+        The file's name, and what the file says of itself.
     date : str
         Day of the image when the file says so, else empty.
     """
@@ -107,6 +109,7 @@ class Imagery:
     low: tuple[float, float, float]
     high: tuple[float, float, float]
     coarser: bool
+    source: str
     date: str
 
     def read(self, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -152,8 +155,10 @@ def open_imagery(path: Path, working_crs: str, *, resolution: float | None = Non
         bands = _rgb_bands(source)
         palette = source.colorinterp[0] == ColorInterp.palette
         low, high = ((0.0,) * 3, (255.0,) * 3) if palette else _stretch(source, bands, path)
-        date = (source.tags().get("TIFFTAG_DATETIME") or "")[:10].replace(":", "-")
-        return Imagery(path, lattice, bands, palette, low, high, step > native * 1.2, date)
+        tags = source.tags()
+        date = tags.get("TIFFTAG_DATETIME", "")[:10].replace(":", "-")
+        said = ": ".join(filter(None, [path.name, tags.get("TIFFTAG_IMAGEDESCRIPTION", "")]))
+        return Imagery(path, lattice, bands, palette, low, high, step > native * 1.2, said, date)
 
 
 def rasterise(

@@ -351,7 +351,7 @@ def _info(request: Request, boundaries: Boundaries, crs: str, imagery: Imagery) 
         city=str(city["name"]),
         created=request.date,
         working_crs=crs,
-        imagery_source=request.imagery.name,
+        imagery_source=imagery.source,
         imagery_date=imagery.date,
         weights=weights,
         seed=request.seed,

@@ -21,6 +21,7 @@ from geogrid.sample.landscape import CANAL, DITCH, EXPRESSWAY, RIVER, WIDTHS, La
 from geogrid.sample.noise import chance, waves
 from geogrid.sample.plane import PLANE_CRS
 
+_SAYS = "invented sample city, not a photograph · 虚构的示例影像"
 _TILE = 2048
 _HALO = 4
 _MARGIN_M = 40.0
@@ -108,6 +109,7 @@ def paint(
             rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True, GDAL_CACHEMAX=256),
             rasterio.open(raw, "w", **profile) as target,
         ):
+            target.update_tags(TIFFTAG_IMAGEDESCRIPTION=_SAYS, AREA_OR_POINT="Area")
             for done, (tile, drawn) in enumerate(zip(tiles, run(draw, tiles, engine), strict=True)):
                 rgb, mask = drawn
                 window = Window(tile.col, tile.row, rgb.shape[1], rgb.shape[0])

@@ -124,6 +124,7 @@ function translate() {
   const { city, counts } = state.edition;
   byId("city").textContent = document.title = city;
   byId("counts").textContent = say("counts", { grid: number(counts.grid), microgrid: number(counts.microgrid) });
+  byId("source").textContent = say("source", { source: state.edition.imagery_source });
   showCoverage(state.coverage, state.edition);
   if (state.map) legend();
   if (state.found) showPlace(state.found, pick);
