@@ -22,7 +22,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/codespell geogrid tests docs benchmarks README.md CHANGELOG.md
+	$(BIN)/codespell geogrid tests docs README.md CHANGELOG.md
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -62,10 +62,10 @@ def outlines(
                     end_col = c + (1 if d in (0, 1) else 0)
                     from_row, from_col = end_row - _ROW_STEP[d], end_col - _COL_STEP[d]
                     node_ahead = _is_node(labels, end_row, end_col)
-                    nr, nc, nd = _following(labels, r, c, d)
+                    next_row, next_col, next_way = _following(labels, r, c, d)
                     straight = (
                         before == d
-                        and nd == d
+                        and next_way == d
                         and not node_ahead
                         and not _is_node(labels, from_row, from_col)
                     )
@@ -78,7 +78,7 @@ def outlines(
                         xy[n_points, 1] = 2 * end_row
                         n_points += 1
                     before = d
-                    r, c, d = nr, nc, nd
+                    r, c, d = next_row, next_col, next_way
                 owners[n_rings] = label
                 n_rings += 1
                 starts[n_rings] = n_points

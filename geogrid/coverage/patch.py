@@ -69,6 +69,8 @@ def rebuild(
         if not loose or lost:
             break
         barred |= {(face, int(owners[face])) for face in loose}
+        # Cut off from all that cover it, a sliver may go to any neighbour.
+        choices = {face: units for face, units in choices.items() if face not in set(loose)}
         owners[loose] = _NOBODY
     result = shapes.copy()
     for row, shape in merged.items():
