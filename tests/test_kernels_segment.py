@@ -173,17 +173,27 @@ def test_bisection_gives_exactly_so_many_connected_zones(n_zones: int) -> None:
     assert all(is_connected(zone, number, 15) for number in range(n_zones))
 
 
-def test_annealing_keeps_zones_connected_and_evens_their_weight() -> None:
+def energy(zone: np.ndarray, graph, n_zones: int) -> float:
+    """What annealing lowers: uneven weight and long borders."""
+    row, neighbour, cost, _, weight = graph
+    source = np.repeat(np.arange(len(weight)), np.diff(row))
+    cut = zone[source] != zone[neighbour]
+    rim = np.bincount(zone[source][cut], cost[cut], n_zones)
+    load = np.bincount(zone, weight, n_zones)
+    off = load / load.mean() - 1
+    return float((20 * off**2 + rim**2 / (4 * np.pi * np.bincount(zone))).sum())
+
+
+def test_annealing_keeps_zones_connected_and_lowers_the_energy() -> None:
     rng = np.random.default_rng(1)
-    row, neighbour, cost, show, weight = grid_graph(20, rng)
+    graph = grid_graph(20, rng)
+    row, neighbour, cost, show, weight = graph
     start = zones.bisect(row, neighbour, cost, show, weight, 9, rng)
-    outer = np.zeros(400)
-    settled = zones.anneal(row, neighbour, cost, weight, np.ones(400), outer, start, 9,
+    settled = zones.anneal(row, neighbour, cost, weight, np.ones(400), np.zeros(400), start, 9,
                            sweeps=60, evenness=20.0, rng=rng)  # fmt: skip
     assert sorted(set(settled)) == list(range(9))
     assert all(is_connected(settled, number, 20) for number in range(9))
-    spread = [np.ptp(np.bincount(zone, weight)) for zone in (start, settled)]
-    assert spread[1] < spread[0]
+    assert energy(settled, graph, 9) < energy(start, graph, 9)
 
 
 def test_subtree_borders_agree_with_a_count_edge_by_edge() -> None:
