@@ -349,7 +349,7 @@ def test_boundaries_that_cannot_serve_are_refused_by_name(
 
 
 def test_a_village_without_its_township_is_refused_by_name(inputs, tmp_path: Path) -> None:
-    township = four_villages().dissolve("parent").reset_index().assign(code="411602009")
+    township = four_villages().dissolve().assign(code="411602009", parent="411602")
     store.write_layers(inputs[0], {"village": four_villages(), "township": township})
     with pytest.raises(BoundaryError, match="411602001201 -> 411602001"):
         divided(request_for(*inputs), tmp_path / "work")
