@@ -125,13 +125,13 @@ def test_t_junction_gets_its_vertex():
     assert faults(cleaned) == []
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_villages_digitised_one_by_one_become_a_coverage(villages, seed):
-    rng = np.random.default_rng(seed)
+@pytest.mark.parametrize("noise", [1e-8, 1e-7, 3e-6])
+def test_villages_digitised_one_by_one_become_a_coverage(villages, noise):
+    rng = np.random.default_rng(0)
 
     def shaken(polygon):
         xy = shapely.get_coordinates(polygon)[:-1]
-        return shapely.Polygon(xy + rng.normal(0, 3e-6, xy.shape))
+        return shapely.Polygon(xy + rng.normal(0, noise, xy.shape))
 
     broken = villages.set_geometry(
         gpd.GeoSeries([shaken(p) for p in villages.geometry], crs=villages.crs)
@@ -233,3 +233,21 @@ def test_published_layer_becomes_a_coverage(real_data, layer, column, n_repairs)
     cleaned, repairs = clean_villages(published)
     assert faults(cleaned) == []
     assert len(repairs) == n_repairs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_noise_of_one_step_never_cuts_a_village_apart(villages, seed):
+    """A sliver that neither of the villages covering it borders on goes to a third one."""
+    rng = np.random.default_rng(seed)
+
+    def shaken(polygon):
+        xy = shapely.segmentize(polygon, 1e-4)
+        ring = shapely.get_coordinates(xy)[:-1]
+        return shapely.Polygon(ring + rng.normal(0, 1e-8, ring.shape))
+
+    broken = villages.set_geometry(
+        gpd.GeoSeries([shaken(p) for p in villages.geometry], crs=villages.crs)
+    )
+    cleaned, _ = clean_villages(broken)
+    assert faults(cleaned) == []

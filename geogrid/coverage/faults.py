@@ -23,6 +23,9 @@ _TURNS = 20
 
 _METRES_PER_DEGREE = 111_320.0
 
+_SMALL = 0.5
+"""Square metres: no circle above 0.8 m across fits, and searching for it takes 2 ms a face."""
+
 _LARGE = 0.02
 """Degrees: above this the scale of a projection is not constant over a fault."""
 
@@ -35,9 +38,11 @@ class Faces:
     ----------
     polygons : (f,) polygons in degrees
     points : (f, 2) float
-        A point inside each face, degrees: the centre of its largest circle.
+        A point inside each face, degrees; of faces above half a square metre, the centre of the
+        largest circle.
     area_m2, width_m : (f,) float
-        In the working CRS.
+        In the working CRS. The width of faces up to half a square metre is twice the area by the
+        perimeter: never more than the largest circle, in a convex face at least half of it.
     """
 
     polygons: NDArray[np.object_]
@@ -109,13 +114,14 @@ def covering(tree: shapely.STRtree, faces: Faces) -> tuple[NDArray[np.int64], ND
     edge, which both cover: then another point is asked.
     """
     points = faces.points.copy()
-    reach = faces.width_m / _METRES_PER_DEGREE
+    reach = np.where(faces.area_m2 > _SMALL, faces.width_m, 0.0) / _METRES_PER_DEGREE
     for turn in range(1, _TURNS):
         face, row = tree.query(shapely.points(points), predicate="intersects")
         edges = shapely.boundary(tree.geometries[row])
         unclear = np.unique(
             face[shapely.dwithin(edges, shapely.points(points[face]), reach[face] / 1000)]
         )
+        unclear = unclear[reach[unclear] > 0]
         if not len(unclear):
             break
         aside = np.array([np.cos(turn), np.sin(turn)]) * reach[unclear, None] / 5
@@ -167,12 +173,15 @@ def measure(polygons: NDArray[np.object_], crs: str) -> Faces:
     xy, index = shapely.get_coordinates(polygons, return_index=True)
     local = np.einsum("nij,nj->ni", scale[index], xy - centres[index])
     metric = shapely.set_coordinates(polygons.copy(), local)
-    circles = shapely.maximum_inscribed_circle(metric)
-    inside = shapely.get_coordinates(circles).reshape(-1, 2, 2)[:, 0]
-    points = centres + np.einsum("nij,nj->ni", inverse, inside)
     area = shapely.area(metric)
-    # The circle is found to a thousandth of the extent only; this bound is better for slivers.
-    narrow = np.divide(2 * area, shapely.length(metric), out=np.zeros_like(area), where=area > 0)
+    # No polygon's largest circle is smaller; the search below stops at a thousandth of the extent.
+    width = np.divide(2 * area, shapely.length(metric), out=np.zeros_like(area), where=area > 0)
+    inside = shapely.get_coordinates(shapely.point_on_surface(metric)).reshape(-1, 2)
+    searched = np.flatnonzero(area > _SMALL)
+    circles = shapely.maximum_inscribed_circle(metric[searched])
+    inside[searched] = shapely.get_coordinates(circles).reshape(-1, 2, 2)[:, 0]
+    width[searched] = np.maximum(width[searched], 2 * shapely.length(circles))
+    points = centres + np.einsum("nij,nj->ni", inverse, inside)
     large = np.flatnonzero(
         np.ptp(shapely.bounds(polygons).reshape(-1, 2, 2), axis=1).max(1) > _LARGE
     )
@@ -181,7 +190,7 @@ def measure(polygons: NDArray[np.object_], crs: str) -> Faces:
         area[large] = shapely.area(
             shapely.transform(polygons[large], lambda xy: np.column_stack(project.transform(*xy.T)))
         )
-    return Faces(polygons, points, area, np.maximum(2 * shapely.length(circles), narrow))
+    return Faces(polygons, points, area, width)
 
 
 def _local_scale(
