@@ -6,7 +6,7 @@ import pytest
 import shapely
 
 from geogrid.coverage import check_layers, clean_villages
-from geogrid.edition import snap
+from geogrid.edition import snap, to_degrees
 from geogrid.errors import BoundaryError, DataError
 
 ROW = 100
@@ -235,19 +235,20 @@ def test_published_layer_becomes_a_coverage(real_data, layer, column, n_repairs)
     assert len(repairs) == n_repairs
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
-def test_noise_of_one_step_never_cuts_a_village_apart(villages, seed):
-    """A sliver that neither of the villages covering it borders on goes to a third one."""
-    rng = np.random.default_rng(seed)
-
-    def shaken(polygon):
-        xy = shapely.segmentize(polygon, 1e-4)
-        ring = shapely.get_coordinates(xy)[:-1]
-        return shapely.Polygon(ring + rng.normal(0, 1e-8, ring.shape))
-
-    broken = villages.set_geometry(
-        gpd.GeoSeries([shaken(p) for p in villages.geometry], crs=villages.crs)
+def test_crumb_that_none_of_its_coverers_borders_on_goes_to_a_third_village():
+    """Four villages meet within four steps; two of them cover a crumb that touches neither."""
+    corner = np.array([11_457_083_000, 3_301_021_000])
+    rings = [
+        [(662, 244), (617, 142), (561, 142), (561, 243)],
+        [(663, 242), (561, 241), (561, 342), (636, 342)],
+        [(663, 245), (761, 241), (761, 142), (618, 142)],
+        [(659, 242), (632, 342), (761, 342), (761, 238)],
+    ]
+    frame = gpd.GeoDataFrame(
+        {"code": ["1", "2", "3", "4"]},
+        geometry=[shapely.Polygon(to_degrees(corner + np.array(ring))) for ring in rings],
+        crs="EPSG:4490",
     )
-    cleaned, _ = clean_villages(broken)
+    cleaned, repairs = clean_villages(frame)
     assert faults(cleaned) == []
+    assert repairs
