@@ -1,5 +1,6 @@
 """Put the townships' polygons together: one topology, codes, names, areas, all levels."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geogrid.codes import LEVELS, issue
+from geogrid.coverage.clean import clean_villages
 from geogrid.datums import Datum
 from geogrid.edition import Edition, EditionInfo, to_degrees, uid_of
 from geogrid.locate import Locator
@@ -20,6 +22,7 @@ from geogrid.partition.vectorise import node_shared
 from geogrid.schema import EXCHANGE_CRS
 
 _URBAN_SERIALS = ("0", "1", "4")
+_log = logging.getLogger(__name__)
 _DIGITS = "零一二三四五六七八九"
 
 
@@ -72,12 +75,30 @@ def gather(townships: Sequence[Township]) -> Pieces:
         (starts, np.searchsorted(np.concatenate(owners), np.arange(n + 1))),
     )
     return Pieces(
-        polygons=shapely.normalize(polygons),
+        polygons=shapely.normalize(_without_crossings(polygons)),
         village=np.concatenate(village),
         grid=np.concatenate(grid).astype(np.int64),
         weight=np.concatenate(weight),
         borders=np.concatenate(borders),
     )
+
+
+def _without_crossings(polygons: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Return a coverage in which no border crosses an outline that a neighbour's vertex bent.
+
+    An inserted vertex lies up to a millimetre beside its segment. A border that leaves the segment
+    from the other side at a millimetre's distance, or at a grazing angle, may then cross it: about
+    once in a city. The neighbourhood is noded again; all other polygons stay as they are.
+    """
+    if shapely.is_valid(polygons).all():
+        return polygons
+    numbers = [str(number) for number in range(len(polygons))]
+    frame = gpd.GeoDataFrame({"code": numbers}, geometry=polygons, crs=EXCHANGE_CRS)
+    mended, repairs = clean_villages(frame.assign(name="", parent="", kind=""))
+    for repair in repairs:
+        _log.info("noded again: %s", repair.message_en)
+    settled: NDArray[np.object_] = mended.geometry.to_numpy()
+    return settled
 
 
 def assemble(
