@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 import geopandas as gpd
 import numpy as np
+import pyproj
 import shapely
 from numpy.typing import NDArray
 
@@ -147,6 +148,15 @@ def snap(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
     return moved
 
 
+def to_metres(geometries: NDArray[np.object_], crs: str) -> NDArray[np.object_]:
+    """Return geometries in degrees (EPSG:4490) moved to a metric CRS, east before north."""
+    project = pyproj.Transformer.from_crs(EXCHANGE_CRS, crs, always_xy=True)
+    moved: NDArray[np.object_] = shapely.transform(
+        geometries, lambda xy: np.column_stack(project.transform(xy[:, 0], xy[:, 1]))
+    )
+    return moved
+
+
 def uid_of(code: str) -> str:
     """Return the permanent id of the unit to which `code` is issued; codes are never reused."""
     return str(uuid.uuid5(_UID_NAMESPACE, code))
@@ -162,16 +172,3 @@ def _digest(edition: Edition) -> str:
         for array in (rings.xy, rings.starts, rings.owners):
             digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-__all__ = [
-    "EXCHANGE_CRS",
-    "Edition",
-    "EditionInfo",
-    "Rings",
-    "integer_rings",
-    "snap",
-    "to_degrees",
-    "to_integers",
-    "uid_of",
-]

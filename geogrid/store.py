@@ -19,7 +19,7 @@ import pyogrio
 import shapely
 
 from geogrid.codes import LEVELS
-from geogrid.edition import EXCHANGE_CRS, Edition, EditionInfo
+from geogrid.edition import Edition, EditionInfo
 from geogrid.errors import DataError
 
 _SQLITE_MAGIC = b"SQLite format 3\x00"
@@ -214,16 +214,3 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-__all__ = [
-    "EXCHANGE_CRS",
-    "layer_names",
-    "read_edition",
-    "read_layer",
-    "read_vector",
-    "replacing",
-    "write_edition",
-    "write_json",
-    "write_layers",
-]

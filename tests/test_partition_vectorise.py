@@ -43,10 +43,7 @@ def test_both_sides_hold_the_vertices_of_both() -> None:
     edges = set()
     for polygon in noded_polygons():
         points = to_integers(shapely.get_coordinates(polygon)) - PLACE
-        edges |= {
-            frozenset(pair)
-            for pair in zip(map(tuple, points[:-1]), map(tuple, points[1:]), strict=False)
-        }
+        edges |= {frozenset(pair) for pair in itertools.pairwise(map(tuple, points.tolist()))}
     assert {frozenset(pair) for pair in itertools.pairwise(chain)} <= edges
 
 

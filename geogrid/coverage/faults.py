@@ -13,7 +13,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geogrid.coverage.topology import HalfEdges
-from geogrid.edition import to_degrees
+from geogrid.edition import to_degrees, to_metres
 
 _NEAR = 1e-3
 """Steps: noded lines leave the integer grid by far less than this."""
@@ -186,10 +186,7 @@ def measure(polygons: NDArray[np.object_], crs: str) -> Faces:
         np.ptp(shapely.bounds(polygons).reshape(-1, 2, 2), axis=1).max(1) > _LARGE
     )
     if len(large):
-        project = pyproj.Transformer.from_crs("EPSG:4490", crs, always_xy=True)
-        area[large] = shapely.area(
-            shapely.transform(polygons[large], lambda xy: np.column_stack(project.transform(*xy.T)))
-        )
+        area[large] = shapely.area(to_metres(polygons[large], crs))
     return Faces(polygons, points, area, width)
 
 

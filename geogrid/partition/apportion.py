@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from geogrid.errors import QuotaError
 
+# Weight that all the land together adds to the weights, as a share of their sum.
+_LAND_SHARE = 0.02
+
 
 def webster(
     weights: NDArray[np.float64],
@@ -47,6 +50,23 @@ def webster(
             rank = np.where(seats > least, weights / (seats - 0.5), np.inf)
             seats[len(rank) - 1 - np.argmin(rank[::-1])] -= 1
     return seats
+
+
+def loads(
+    weights: Sequence[NDArray[np.float64]], areas: Sequence[NDArray[np.float64]]
+) -> list[NDArray[np.float64]]:
+    """Return what each atom of each group counts: its share of the weight and a little land.
+
+    Without the land, land that nobody lives on would weigh nothing and be divided anyhow.
+    """
+    total = sum(float(some.sum()) for some in weights)
+    land = sum(float(some.sum()) for some in areas)
+    if total <= 0:
+        return [area / land for area in areas]
+    return [
+        weight / total + _LAND_SHARE * (area / land)
+        for weight, area in zip(weights, areas, strict=True)
+    ]
 
 
 def capped(

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyproj
 import shapely
 from numpy.typing import NDArray
 
 from geogrid.codes import LEVELS, issue
 from geogrid.coverage.clean import clean_villages
 from geogrid.datums import Datum
-from geogrid.edition import Edition, EditionInfo, to_degrees, uid_of
+from geogrid.edition import Edition, EditionInfo, to_degrees, to_metres, uid_of
 from geogrid.locate import Locator
 from geogrid.partition.boundaries import Boundaries
 from geogrid.partition.townships import Township
@@ -191,24 +190,16 @@ def _dissolve(frame: gpd.GeoDataFrame, keys: list[str], **kept: str) -> gpd.GeoD
 
 
 def _issue(frame: gpd.GeoDataFrame, parents: NDArray[np.str_], crs: str) -> NDArray[np.str_]:
-    metric = _metric(frame.geometry.to_numpy(), crs)
+    metric = to_metres(frame.geometry.to_numpy(), crs)
     points = shapely.get_coordinates(shapely.point_on_surface(metric))
     # A tenth of a metre: the order must not hang on the last bit of a projection.
     return issue(parents, np.round(points, 1), np.round(shapely.area(metric), 1))
 
 
-def _metric(polygons: NDArray[np.object_], crs: str) -> NDArray[np.object_]:
-    to_working = pyproj.Transformer.from_crs(EXCHANGE_CRS, crs, always_xy=True)
-    moved: NDArray[np.object_] = shapely.transform(
-        polygons, lambda xy: np.column_stack(to_working.transform(xy[:, 0], xy[:, 1]))
-    )
-    return moved
-
-
 def _completed(frame: gpd.GeoDataFrame, level: str, info: EditionInfo) -> gpd.GeoDataFrame:
     table = frame.copy()
     table["area_m2"] = np.round(
-        shapely.area(_metric(table.geometry.to_numpy(), info.working_crs)), 3
+        shapely.area(to_metres(table.geometry.to_numpy(), info.working_crs)), 3
     )
     table["uid"] = [uid_of(code) for code in table["code"]]
     table["households"] = 0

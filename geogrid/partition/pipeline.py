@@ -18,7 +18,7 @@ from geogrid.coverage.findings import Findings
 from geogrid.edition import Edition, EditionInfo
 from geogrid.errors import DataError, ImageryError, QuotaError, UsageError
 from geogrid.parallel import Engine, run
-from geogrid.partition.apportion import capped, webster
+from geogrid.partition.apportion import capped, loads, webster
 from geogrid.partition.assemble import assemble, gather
 from geogrid.partition.boundaries import Boundaries, read_boundaries, working_crs
 from geogrid.partition.imagery import Imagery, open_imagery, outline
@@ -35,8 +35,6 @@ from geogrid.schema import EXCHANGE_CRS, require_columns, require_crs
 # Atoms in a mean micro-grid, by land and by households: 6 inhabited ones balance within 14 %.
 _ATOMS_BY_LAND = 8.0
 _ATOMS_BY_HOUSEHOLDS = 6.0
-# Weight that an even share of the land adds to households, so that no land weighs nothing.
-_LAND_SHARE = 0.02
 _HOUSEHOLD_NAMES = ("households", "户数", "hushu", "household")
 
 Progress = Callable[[str, int, int], None]
@@ -296,34 +294,22 @@ def _quotas(request: Request, townships: Sequence[Township]) -> dict[str, Quota]
                 codes.append(code)
                 weights.append(grown[f"{number}.weight"])
                 areas.append(grown[f"{number}.area"])
-    loads = _loads(weights, areas)
-    atoms = np.array([len(load) for load in loads])
+    shares = loads(weights, areas)
+    atoms = np.array([len(share) for share in shares])
     _require_atoms(request, codes, atoms)
     n_grids = webster(
-        capped(loads, request.n_grids)[0],
+        capped(shares, request.n_grids)[0],
         request.n_grids,
         least=np.ones(len(codes), np.int64),
         most=atoms,
     )
     n_microgrids = webster(
-        capped(loads, request.n_microgrids)[0], request.n_microgrids, least=n_grids, most=atoms
+        capped(shares, request.n_microgrids)[0], request.n_microgrids, least=n_grids, most=atoms
     )
     return {
         code: Quota(int(grids), int(microgrids), seed_of(code, request.seed))
         for code, grids, microgrids in zip(codes, n_grids, n_microgrids, strict=True)
     }
-
-
-def _loads(
-    weights: list[NDArray[np.float64]], areas: list[NDArray[np.float64]]
-) -> list[NDArray[np.float64]]:
-    total, land = sum(some.sum() for some in weights), sum(some.sum() for some in areas)
-    if total <= 0:
-        return areas
-    return [
-        weight / total + _LAND_SHARE * area / land
-        for weight, area in zip(weights, areas, strict=True)
-    ]
 
 
 def _require_atoms(request: Request, codes: list[str], atoms: NDArray[np.int64]) -> None:

@@ -4,13 +4,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
-import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from geogrid.edition import Edition
+from geogrid.edition import Edition, to_metres
 from geogrid.partition.assemble import Pieces
-from geogrid.schema import EXCHANGE_CRS
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +107,6 @@ def _relative(load: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[n
 
 
 def _polsby_popper(edition: Edition, level: str) -> NDArray[np.float64]:
-    to_working = pyproj.Transformer.from_crs(EXCHANGE_CRS, edition.info.working_crs, always_xy=True)
-    metric = shapely.transform(
-        edition.units[level].geometry.to_numpy(),
-        lambda xy: np.column_stack(to_working.transform(xy[:, 0], xy[:, 1])),
-    )
+    metric = to_metres(edition.units[level].geometry.to_numpy(), edition.info.working_crs)
     ratio: NDArray[np.float64] = 4 * np.pi * shapely.area(metric) / shapely.length(metric) ** 2
     return ratio

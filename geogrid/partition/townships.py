@@ -17,7 +17,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from geogrid.edition import integer_rings
+from geogrid.edition import integer_rings, to_metres
 from geogrid.errors import ImageryError
 from geogrid.partition.atoms import Atoms, grow
 from geogrid.partition.barriers import Barriers, detect
@@ -109,7 +109,7 @@ def grow_township(township: Township) -> None:
         return
     cv2.setNumThreads(1)
     lattice = township.imagery.lattice
-    outlines = _metric(township)
+    outlines = to_metres(township.outlines, lattice.crs)
     west, south, east, north = shapely.total_bounds(outlines)
     window = lattice.window((west, south, east, north), halo=round(_HALO / lattice.step))
     rgb, valid = township.imagery.read(window)
@@ -193,17 +193,6 @@ def _divide_village(
     area = float(village.area.sum()) * lattice.step**2
     weight = np.bincount(microgrid, village.weight, quota.n_microgrids).astype(np.float64)
     return _Village(drawn, grid_of, weight, (*borders, chance * area, area))
-
-
-def _metric(township: Township) -> NDArray[np.object_]:
-    """Return the outlines in the working CRS."""
-    to_working = pyproj.Transformer.from_crs(
-        EXCHANGE_CRS, township.imagery.lattice.crs, always_xy=True
-    )
-    moved: NDArray[np.object_] = shapely.transform(
-        township.outlines, lambda xy: np.column_stack(to_working.transform(xy[:, 0], xy[:, 1]))
-    )
-    return moved
 
 
 def _require_imagery(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geogrid._kernels import zones as kernel
-from geogrid.partition.apportion import webster
+from geogrid.partition.apportion import loads, webster
 from geogrid.partition.atoms import Atoms
 
 # By 100 sweeps the energy has levelled off (30 gave .541, 100 .554, 400 .565 Polsby-Popper).
@@ -16,8 +16,6 @@ _EVENNESS = 20.0
 _DISCOUNT = 0.35
 # Lab units of mean relief at which a border counts as seen.
 SEEN = 6.0
-# Weight that an even share of the village's land adds, so that empty land is divided as well.
-_LAND_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +49,11 @@ def assign(
         Zone of each atom; micro-grids are numbered through the village, grid by grid. Every zone
         is connected through shared pixel edges and none is empty.
     """
-    whole = _graph(atoms, np.arange(len(atoms)))
+    (load,) = loads([atoms.weight], [atoms.area])
+    whole = _graph(atoms, load, np.arange(len(atoms)))
     grid = _divide(whole, n_grids, np.random.default_rng(seed))
     counts = webster(
-        np.bincount(grid, whole.load, n_grids).astype(np.float64),
+        np.bincount(grid, load, n_grids).astype(np.float64),
         n_microgrids,
         least=np.ones(n_grids, np.int64),
         most=np.bincount(grid, minlength=n_grids),
@@ -63,10 +62,29 @@ def assign(
     first = 0
     for number, count in enumerate(counts.tolist()):
         members = np.flatnonzero(grid == number)
-        inner = _divide(_graph(atoms, members), count, np.random.default_rng([seed, number]))
+        inner = _divide(_graph(atoms, load, members), count, np.random.default_rng([seed, number]))
         microgrid[members] = first + inner
         first += count
     return grid, microgrid
+
+
+def neighbour_rows(
+    first: NDArray[np.int32], second: NDArray[np.int32], n: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
+    """Return pairs of neighbours as rows, each pair from both ends.
+
+    Returns
+    -------
+    row : (n + 1,) int64
+        The neighbours of node `v` are `neighbour[row[v]:row[v + 1]]`.
+    neighbour : (2 m,) int32
+    order : (2 m,) int64
+        Sorts what belongs to the pairs, repeated twice, into the same order.
+    """
+    source = np.concatenate([first, second])
+    order = np.argsort(source, kind="stable")
+    row = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=n))]).astype(np.int64)
+    return row, np.concatenate([second, first])[order].astype(np.int32), order
 
 
 def border_lengths(atoms: Atoms, zone: NDArray[np.int32]) -> tuple[float, float]:
@@ -74,14 +92,6 @@ def border_lengths(atoms: Atoms, zone: NDArray[np.int32]) -> tuple[float, float]
     between = zone[atoms.first] != zone[atoms.second]
     seen = between & (atoms.strength >= SEEN)
     return float(atoms.length[between].sum()), float(atoms.length[seen].sum())
-
-
-def _load(atoms: Atoms) -> NDArray[np.float64]:
-    total = float(atoms.weight.sum())
-    land: NDArray[np.float64] = atoms.area / float(atoms.area.sum())
-    if total > 0:
-        land = atoms.weight / total + _LAND_SHARE * land
-    return land
 
 
 def _divide(graph: _Graph, n_zones: int, rng: np.random.Generator) -> NDArray[np.int32]:
@@ -93,7 +103,7 @@ def _divide(graph: _Graph, n_zones: int, rng: np.random.Generator) -> NDArray[np
     )  # fmt: skip
 
 
-def _graph(atoms: Atoms, members: NDArray[np.int64]) -> _Graph:
+def _graph(atoms: Atoms, load: NDArray[np.float64], members: NDArray[np.int64]) -> _Graph:
     """Return the graph among `members`; what they share with others is outline."""
     n = len(members)
     number = np.full(len(atoms), -1, np.int32)
@@ -104,15 +114,14 @@ def _graph(atoms: Atoms, members: NDArray[np.int64]) -> _Graph:
         leaving = (one >= 0) & (other < 0)
         outer += np.bincount(one[leaving], atoms.length[leaving], n)
     within = (first >= 0) & (second >= 0)
-    source = np.concatenate([first[within], second[within]])
-    order = np.argsort(source, kind="stable")
+    row, neighbour, order = neighbour_rows(first[within], second[within], n)
     show = np.minimum(atoms.strength[within] / SEEN, 1.0)
     return _Graph(
         area=atoms.area[members],
         outer=outer,
-        load=_load(atoms)[members],
-        row=np.concatenate([[0], np.cumsum(np.bincount(source, minlength=n))]).astype(np.int64),
-        neighbour=np.concatenate([second[within], first[within]])[order].astype(np.int32),
+        load=load[members],
+        row=row,
+        neighbour=neighbour,
         length=np.tile(atoms.length[within], 2)[order],
         show=np.tile(show, 2)[order],
     )

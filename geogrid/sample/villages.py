@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from geogrid._kernels import zones as kernel
 from geogrid.edition import integer_rings, to_degrees, to_integers
 from geogrid.partition.vectorise import inserted_vertices, node_shared
+from geogrid.partition.zones import neighbour_rows
 from geogrid.sample import plane
 from geogrid.sample.divisions import PORT_LAND
 from geogrid.sample.landscape import RIVER, Lattice
@@ -367,11 +368,8 @@ def _graph(
     number[members] = np.arange(len(members), dtype=np.int32)
     one, other = number[land.first], number[land.second]
     inner = (one >= 0) & (other >= 0)
-    source = np.concatenate([one[inner], other[inner]])
-    order = np.argsort(source, kind="stable")
-    row = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=len(members)))])
-    neighbour = np.concatenate([other[inner], one[inner]])[order]
-    return row.astype(np.int64), neighbour, np.tile(land.wall[inner], 2)[order]
+    row, neighbour, order = neighbour_rows(one[inner], other[inner], len(members))
+    return row, neighbour, np.tile(land.wall[inner], 2)[order]
 
 
 def _points(pieces: NDArray[np.object_]) -> NDArray[np.int64]:
