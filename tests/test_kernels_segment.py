@@ -1,5 +1,7 @@
 """Watershed, region graph and merging, against slow and independent ways."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -53,18 +55,41 @@ def test_basins_of_a_part_are_those_of_the_whole_away_from_the_cut(relief) -> No
 def test_region_graph_counts_shared_pixel_edges(graph) -> None:
     labels = np.array([[0, 0, 1], [0, 2, 1], [-1, 2, 2]], np.int32)
     relief = np.arange(9, dtype=np.uint16).reshape(3, 3)
-    first, second, length, climb = graph(labels, relief)
+    first, second, length, climb, rim = graph(labels, relief)
     assert list(zip(first, second, length, strict=True)) == [(0, 1, 1), (0, 2, 2), (1, 2, 2)]
     assert climb.tolist() == [2.0, 4.0 + 4.0, 5.0 + 8.0]
+    assert rim.tolist() == [8.0, 6.0, 8.0]
+
+
+@pytest.mark.parametrize("graph", compiled_and_plain(segment.region_graph))
+def test_region_graph_agrees_with_a_table_of_all_pixel_edges(relief, graph) -> None:
+    labels = segment.toboggan(relief[:25, :30], np.ones((25, 30), bool))
+    labels[labels == labels.max()] = -1
+    first, second, length, climb, rim = graph(labels, relief[:25, :30])
+    shared, climbs, around = Counter(), Counter(), Counter()
+    framed = np.pad(labels, 1, constant_values=-1)
+    heights = np.pad(relief[:25, :30], 1).astype(int)
+    for row, col in np.ndindex(26, 31):
+        for r, c in ((row + 1, col), (row, col + 1)):
+            a, b = sorted((framed[row, col], framed[r, c]))
+            if a != b:
+                around[a] += 1
+                around[b] += 1
+                shared[a, b] += 1
+                climbs[a, b] += max(heights[row, col], heights[r, c])
+    pairs = sorted(pair for pair in shared if pair[0] >= 0)
+    assert list(zip(first, second, strict=True)) == pairs
+    assert length.tolist() == [shared[pair] for pair in pairs]
+    assert climb.tolist() == [climbs[pair] for pair in pairs]
+    assert rim.tolist() == [around[label] for label in range(len(rim))]
 
 
 @pytest.mark.parametrize("merge", compiled_and_plain(segment.merge))
 def test_merging_reaches_the_number_asked_for_and_keeps_regions_connected(relief, merge) -> None:
     labels = segment.toboggan(relief, np.ones(relief.shape, bool))
     n = labels.max() + 1
-    edges = segment.region_graph(labels, relief)
+    *edges, rim = segment.region_graph(labels, relief)
     size = np.bincount(labels.ravel()).astype(float)
-    rim = np.bincount(edges[0], edges[2], n) + np.bincount(edges[1], edges[2], n) + 1
     joined = merge(*edges, size / size.mean(), np.zeros((n, 3)), rim,
                    target=12, power=0.7, tint=0.0, grip=0.5, most=1e9)  # fmt: skip
     assert sorted(set(joined)) == list(range(12))
@@ -93,31 +118,67 @@ def test_largest_component_agrees_with_scipy() -> None:
 def test_sums_by_label_agree_with_scipy() -> None:
     rng = np.random.default_rng(3)
     labels = rng.integers(-1, 5, (20, 30)).astype(np.int32)
-    values = rng.random((20, 30, 2)).astype(np.float32)
-    sums = segment.sums_by_label(labels, values, 5)
-    for band in range(2):
-        expected = ndimage.sum_labels(values[..., band].astype(float), labels, range(5))
-        np.testing.assert_allclose(sums[:, band], expected, rtol=1e-6)
+    values = rng.random((20, 30)).astype(np.float32)
+    expected = ndimage.sum_labels(values.astype(float), labels, range(5))
+    np.testing.assert_allclose(segment.sums_by_label(labels, values, 5), expected, rtol=1e-6)
 
 
-def test_largest_eigenvalue_root_agrees_with_numpy() -> None:
-    rng = np.random.default_rng(4)
-    dx, dy = rng.normal(size=(2, 8, 9, 3)).astype(np.float32)
+@pytest.mark.parametrize("gradient", compiled_and_plain(lines.gradient))
+def test_gradient_agrees_with_sobel_and_eigenvalues(gradient) -> None:
+    image = np.random.default_rng(4).normal(size=(8, 9, 3)).astype(np.float32)
+    bands = [image[..., band].astype(float) for band in range(3)]
+    dx = np.dstack([ndimage.sobel(band, axis=1, mode="mirror") / 8 for band in bands])
+    dy = np.dstack([ndimage.sobel(band, axis=0, mode="mirror") / 8 for band in bands])
     tensor = np.empty((8, 9, 2, 2))
     tensor[..., 0, 0], tensor[..., 1, 1] = (dx * dx).sum(-1), (dy * dy).sum(-1)
     tensor[..., 0, 1] = tensor[..., 1, 0] = (dx * dy).sum(-1)
     expected = np.sqrt(np.linalg.eigvalsh(tensor)[..., 1])
-    np.testing.assert_allclose(lines.largest_eigenvalue_root(dx, dy), expected, rtol=1e-4)
+    np.testing.assert_allclose(gradient(image), expected, rtol=1e-4)
+
+
+def test_blend_takes_streets_where_built_up_and_stays_below_given_lines() -> None:
+    gradient, street = np.float32([[2, 2, 900]]), np.float32([[3, 3, 0]])
+    relief = lines.blend(gradient, street, np.float32([[0, 1, 0]]))
+    assert relief.tolist() == [[round(3.5 * 256), int(3.4 * 256), lines.HIGHEST - 1]]
 
 
 def test_oriented_bar_answers_on_a_street_and_not_in_a_plain_field() -> None:
     lab = np.full((80, 80, 3), 50, np.float32)
     lab[39:41] = 90
-    planes = np.concatenate([lab, (lab**2).sum(-1, keepdims=True)], axis=-1)
-    planes = np.pad(np.moveaxis(planes, -1, 0), ((0, 0), (20, 20), (20, 20)), mode="edge")
-    response = lines.oriented_bar(planes, np.ones((80, 80), bool), 20, 11, 1.8, 3.0, 1.0)
+    response = lines.oriented_bar(lab, np.ones((80, 80), bool), 11, 1.8, 3.0, 1.0)
     assert response[39:41, 10:70].min() > 60
     assert response[:20].max() == 0
+
+
+def test_oriented_bar_agrees_with_sums_along_each_bar_and_keeps_to_where() -> None:
+    rng = np.random.default_rng(6)
+    height, width, taps, spacing, side, weight = 105, 120, 5, 1.7, 2.0, 0.8
+    lab = ndimage.gaussian_filter(rng.normal(50, 30, (height, width, 3)), (2, 2, 0))
+    lab = lab.astype(np.float32)
+    where = rng.random((height, width)) < 0.3
+    where[:60, :40] = False
+    rows, cols = np.indices((height, width))
+
+    def at(row, col):
+        return lab[np.clip(row, 0, height - 1), np.clip(col, 0, width - 1)].astype(float)
+
+    def bar(row, col, angle):
+        ways = (np.arange(taps) - taps // 2) * spacing
+        taken = [at(row + round(w * np.sin(angle)), col + round(w * np.cos(angle))) for w in ways]
+        return np.mean(taken, axis=0), np.mean([(t**2).sum(-1) for t in taken], axis=0)
+
+    best = np.zeros((height, width))
+    for angle in np.pi * np.arange(16) / 16:
+        mean, square = bar(rows, cols, angle)
+        dr, dc = round(side * np.cos(angle)), round(-side * np.sin(angle))
+        sides = [
+            np.linalg.norm(mean - bar(rows + way * dr, cols + way * dc, angle)[0], axis=-1)
+            for way in (1, -1)
+        ]
+        spread = np.sqrt(np.maximum(square - (mean**2).sum(-1), 0))
+        best = np.maximum(best, np.minimum(*sides) - weight * spread)
+    response = lines.oriented_bar(lab, where, taps, spacing, side, weight)
+    np.testing.assert_allclose(response, np.where(where, best, 0), atol=2e-3)
 
 
 @pytest.mark.parametrize("outlines", compiled_and_plain(trace.outlines))

@@ -54,48 +54,76 @@ def toboggan(relief: NDArray[np.uint16], inside: NDArray[np.bool_]) -> NDArray[n
 @njit(cache=True)
 def region_graph(
     labels: NDArray[np.int32], relief: NDArray[np.uint16]
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[
+    NDArray[np.int32],
+    NDArray[np.int32],
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+]:
     """Return the pairs `(a, b)` of labels that share pixel edges, a < b, sorted.
 
-    With them: the number of shared pixel edges, and the sum over these of the relief that has to be
-    climbed to cross (the higher of the two pixels).
+    With them: the number of shared pixel edges; the sum over these of the relief that has to be
+    climbed to cross (the higher of the two pixels); and, by label, the number of all pixel edges
+    around it.
     """
     height, width = labels.shape
-    n_most = 2 * height * width
-    keys = np.empty(n_most, np.int64)
-    climbs = np.empty(n_most, np.float64)
+    n_labels = labels.max() + 1
     n = 0
+    before = np.zeros(n_labels + 1, np.int64)
+    rim = np.zeros(n_labels, np.float64)
+    for row in range(height + 1):
+        for col in range(width + 1):
+            a = labels[row, col] if row < height and col < width else -1
+            for r, c in ((row - 1, col), (row, col - 1)):
+                b = labels[r, c] if 0 <= r < height and 0 <= c < width else -1
+                if a != b:
+                    if a >= 0:
+                        rim[a] += 1
+                    if b >= 0:
+                        rim[b] += 1
+                    if a >= 0 and b >= 0:
+                        before[min(a, b) + 1] += 1
+                        n += 1
+    # By the lower label first; few others touch each, so that they are found by looking.
+    before = np.cumsum(before)
+    place = before[:-1].copy()
+    higher = np.empty(n, np.int32)
+    climbs = np.empty(n, np.uint16)
     for row in range(height):
         for col in range(width):
             a = labels[row, col]
             if a < 0:
                 continue
-            for dr, dc in ((0, 1), (1, 0)):
-                r, c = row + dr, col + dc
-                if r >= height or c >= width:
-                    continue
-                b = labels[r, c]
-                if b < 0 or b == a:
-                    continue
-                keys[n] = np.int64(min(a, b)) << 32 | np.int64(max(a, b))
-                climbs[n] = max(relief[row, col], relief[r, c])
-                n += 1
-    order = np.argsort(keys[:n], kind="mergesort")
+            for r, c in ((row - 1, col), (row, col - 1)):
+                if r >= 0 and c >= 0 and labels[r, c] >= 0 and labels[r, c] != a:
+                    k = place[min(a, labels[r, c])]
+                    higher[k] = max(a, labels[r, c])
+                    climbs[k] = max(relief[row, col], relief[r, c])
+                    place[min(a, labels[r, c])] += 1
     first = np.empty(n, np.int32)
     second = np.empty(n, np.int32)
     length = np.zeros(n, np.float64)
     climb = np.zeros(n, np.float64)
-    m = -1
-    before = np.int64(-1)
-    for k in order:
-        if keys[k] != before:
-            m += 1
-            before = keys[k]
-            first[m] = before >> 32
-            second[m] = before & 0xFFFFFFFF
-        length[m] += 1
-        climb[m] += climbs[k]
-    return first[: m + 1], second[: m + 1], length[: m + 1], climb[: m + 1]
+    at = np.full(n_labels, -1, np.int64)
+    m = 0
+    for a in range(n_labels):
+        found = m
+        for k in range(before[a], before[a + 1]):
+            if at[higher[k]] < found:
+                at[higher[k]] = m
+                first[m] = a
+                second[m] = higher[k]
+                m += 1
+            length[at[higher[k]]] += 1
+            climb[at[higher[k]]] += climbs[k]
+        for k in range(found + 1, m):
+            while k > found and second[k - 1] > second[k]:
+                second[k - 1], second[k] = second[k], second[k - 1]
+                length[k - 1], length[k] = length[k], length[k - 1]
+                climb[k - 1], climb[k] = climb[k], climb[k - 1]
+                k -= 1
+    return first[:m], second[:m], length[:m], climb[:m], rim
 
 
 @njit(cache=True)
@@ -263,15 +291,13 @@ def _cost(
 def sums_by_label(
     labels: NDArray[np.int32], values: NDArray[np.float32], n: int
 ) -> NDArray[np.float64]:
-    """Return the sums of the bands of `values` `(height, width, bands)` over each label."""
-    sums = np.zeros((n, values.shape[2]))
+    """Return the sums of `values` `(height, width)` over each label."""
+    sums = np.zeros(n)
     height, width = labels.shape
     for row in range(height):
         for col in range(width):
-            label = labels[row, col]
-            if label >= 0:
-                for band in range(values.shape[2]):
-                    sums[label, band] += values[row, col, band]
+            if labels[row, col] >= 0:
+                sums[labels[row, col]] += values[row, col]
     return sums
 
 

@@ -31,28 +31,36 @@ def outlines(
         Label of each ring.
     """
     height, width = labels.shape
-    visited = np.zeros((height, width, 4), np.bool_)
+    framed = np.full((height + 2, width + 2), np.int32(-1))
+    framed[1:-1, 1:-1] = labels
+    visited = np.zeros((height + 2, width + 2, 4), np.bool_)
     n_edges = 0
-    for row in range(height):
-        for col in range(width):
-            if labels[row, col] >= 0:
-                for way in range(4):
-                    # The edge on the left hand of `way` as one walks round the pixel clockwise.
-                    if _beside(labels, row, col, way) != labels[row, col]:
-                        n_edges += 1
+    for row in range(1, height + 1):
+        for col in range(1, width + 1):
+            label = framed[row, col]
+            if label >= 0:
+                n_edges += framed[row - 1, col] != label
+                n_edges += framed[row, col + 1] != label
+                n_edges += framed[row + 1, col] != label
+                n_edges += framed[row, col - 1] != label
     xy = np.empty((2 * n_edges, 2), np.int32)
     starts = np.empty(n_edges + 1, np.int64)
     owners = np.empty(n_edges, np.int32)
     n_points = 0
     n_rings = 0
     starts[0] = 0
-    for row in range(height):
-        for col in range(width):
-            label = labels[row, col]
-            if label < 0:
+    for row in range(1, height + 1):
+        for col in range(1, width + 1):
+            label = framed[row, col]
+            if label < 0 or (
+                framed[row - 1, col] == label
+                and framed[row, col + 1] == label
+                and framed[row + 1, col] == label
+                and framed[row, col - 1] == label
+            ):
                 continue
             for way in range(4):
-                if visited[row, col, way] or _beside(labels, row, col, way) == label:
+                if visited[row, col, way] or _beside(framed, row, col, way) == label:
                     continue
                 r, c, d = row, col, way
                 before = -1
@@ -61,21 +69,21 @@ def outlines(
                     end_row = r + (1 if d in (1, 2) else 0)
                     end_col = c + (1 if d in (0, 1) else 0)
                     from_row, from_col = end_row - _ROW_STEP[d], end_col - _COL_STEP[d]
-                    node_ahead = _is_node(labels, end_row, end_col)
-                    next_row, next_col, next_way = _following(labels, r, c, d)
+                    node_ahead = _is_node(framed, end_row, end_col)
+                    next_row, next_col, next_way = _following(framed, r, c, d)
                     straight = (
                         before == d
                         and next_way == d
                         and not node_ahead
-                        and not _is_node(labels, from_row, from_col)
+                        and not _is_node(framed, from_row, from_col)
                     )
                     if not straight:
-                        xy[n_points, 0] = from_col + end_col
-                        xy[n_points, 1] = from_row + end_row
+                        xy[n_points, 0] = from_col + end_col - 2
+                        xy[n_points, 1] = from_row + end_row - 2
                         n_points += 1
                     if node_ahead:
-                        xy[n_points, 0] = 2 * end_col
-                        xy[n_points, 1] = 2 * end_row
+                        xy[n_points, 0] = 2 * end_col - 2
+                        xy[n_points, 1] = 2 * end_row - 2
                         n_points += 1
                     before = d
                     r, c, d = next_row, next_col, next_way
@@ -86,28 +94,21 @@ def outlines(
 
 
 @njit(cache=True, inline="always")
-def _at(labels: NDArray[np.int32], row: int, col: int) -> int:
-    if 0 <= row < labels.shape[0] and 0 <= col < labels.shape[1]:
-        return labels[row, col]
-    return -1
-
-
-@njit(cache=True, inline="always")
 def _beside(labels: NDArray[np.int32], row: int, col: int, way: int) -> int:
     """Return the label across an edge of a pixel.
 
     The edge is the one walked in direction `way` with the pixel on the right hand: the top edge to
     the right, the right edge down, and so on.
     """
-    left = (way + 3) % 4
-    return _at(labels, row + _ROW_STEP[left], col + _COL_STEP[left])
+    left = (way + 3) & 3
+    return labels[row + _ROW_STEP[left], col + _COL_STEP[left]]
 
 
 @njit(cache=True, inline="always")
 def _is_node(labels: NDArray[np.int32], row: int, col: int) -> bool:
     """Tell whether borders of three or more labels meet at the upper left corner of a pixel."""
-    a, b = _at(labels, row - 1, col - 1), _at(labels, row - 1, col)
-    c, d = _at(labels, row, col - 1), _at(labels, row, col)
+    a, b = labels[row - 1, col - 1], labels[row - 1, col]
+    c, d = labels[row, col - 1], labels[row, col]
     if a == d or b == c:
         return False
     return (a != b) + (b != d) + (d != c) + (c != a) >= 3
@@ -117,14 +118,14 @@ def _is_node(labels: NDArray[np.int32], row: int, col: int) -> bool:
 def _following(labels: NDArray[np.int32], row: int, col: int, way: int) -> tuple[int, int, int]:
     """Return the next edge of the ring: pixel and direction."""
     label = labels[row, col]
-    left = (way + 3) % 4
+    left = (way + 3) & 3
     ahead_row, ahead_col = row + _ROW_STEP[way], col + _COL_STEP[way]
     cross_row, cross_col = ahead_row + _ROW_STEP[left], ahead_col + _COL_STEP[left]
-    ahead = _at(labels, ahead_row, ahead_col)
-    cross = _at(labels, cross_row, cross_col)
-    across = _at(labels, row + _ROW_STEP[left], col + _COL_STEP[left])
+    ahead = labels[ahead_row, ahead_col]
+    cross = labels[cross_row, cross_col]
+    across = labels[row + _ROW_STEP[left], col + _COL_STEP[left]]
     if cross == label and (ahead == label or ahead != across or label < across):
         return cross_row, cross_col, left
     if ahead == label:
         return ahead_row, ahead_col, way
-    return row, col, (way + 1) % 4
+    return row, col, (way + 1) & 3

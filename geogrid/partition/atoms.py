@@ -79,14 +79,15 @@ def grow(
     inside = segment.largest_component(inside)
     labels = segment.toboggan(barriers.relief, inside)
     n = int(labels.max()) + 1
-    first, second, length, climb = segment.region_graph(labels, barriers.relief)
-    bands = np.dstack([barriers.lab, mass, np.ones_like(mass)])
-    sums = segment.sums_by_label(labels, bands, n)
-    total = sums[:, 3].sum()
-    target = max(round(total), 1)
+    first, second, length, climb, rim = segment.region_graph(labels, barriers.relief)
+    size = np.bincount(labels[inside], minlength=n)
+    colour = [segment.sums_by_label(labels, barriers.lab[..., band], n) for band in range(3)]
+    load = segment.sums_by_label(labels, mass, n)
+    target = max(round(load.sum()), 1)
     joined = segment.merge(
-        first, second, length, climb, sums[:, 3] * (target / total), sums[:, :3] / sums[:, 4:5],
-        _rims(labels, n), target=target, power=_SIZE_POWER, tint=_TINT, grip=_GRIP, most=_HEAVIEST,
+        first, second, length, climb, load * (target / load.sum()),
+        np.column_stack(colour) / size[:, None], rim,
+        target=target, power=_SIZE_POWER, tint=_TINT, grip=_GRIP, most=_HEAVIEST,
     )  # fmt: skip
     lookup = np.append(joined, np.int32(-1))
     return _measure(lookup[labels], barriers.relief, weight)
@@ -96,29 +97,15 @@ def _measure(
     labels: NDArray[np.int32], relief: NDArray[np.uint16], weight: NDArray[np.float32]
 ) -> Atoms:
     n = int(labels.max()) + 1
-    bands = np.dstack([np.ones_like(weight), weight])
-    sums = segment.sums_by_label(labels, bands, n)
-    first, second, length, climb = segment.region_graph(labels, relief)
+    first, second, length, climb, rim = segment.region_graph(labels, relief)
     shared = np.bincount(first, length, n) + np.bincount(second, length, n)
     return Atoms(
         labels=labels,
-        area=sums[:, 0],
-        weight=sums[:, 1],
-        outer=_rims(labels, n) - shared,
+        area=np.bincount(labels[labels >= 0], minlength=n).astype(np.float64),
+        weight=segment.sums_by_label(labels, weight, n),
+        outer=rim - shared,
         first=first,
         second=second,
         length=length,
         strength=climb / np.maximum(length, 1) / 256,
     )
-
-
-def _rims(labels: NDArray[np.int32], n: int) -> NDArray[np.float64]:
-    """Return the pixel edges around each label, the village's outline included."""
-    padded = np.pad(labels, 1, constant_values=-1)
-    rims = np.zeros(n)
-    for axis in (0, 1):
-        before, after = np.moveaxis(padded, axis, 0)[:-1], np.moveaxis(padded, axis, 0)[1:]
-        differs = before != after
-        for side in (before[differs], after[differs]):
-            rims += np.bincount(side[side >= 0], minlength=n)
-    return rims

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pyproj
 import rasterio
@@ -119,9 +120,8 @@ class Imagery:
             return data.astype(np.uint8), valid
         if data.dtype == np.uint8:
             table = self._stretched(np.arange(256)[:, None].repeat(3, axis=1))
-            pixels = data.astype(np.uint8, copy=False)
-            bands = [table[:, band][pixels[..., band]] for band in range(3)]
-            return np.stack(bands, axis=-1), valid
+            pixels = np.ascontiguousarray(data.astype(np.uint8, copy=False))
+            return np.asarray(cv2.LUT(pixels, table[None]), np.uint8), valid
         return self._stretched(data), valid
 
     def _stretched(self, data: NDArray[np.generic]) -> NDArray[np.uint8]:

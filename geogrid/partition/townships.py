@@ -260,16 +260,25 @@ def _village_arrays(
     place = np.array([max(rows[0] - 1, 0), max(cols[0] - 1, 0)])
     chance = np.array((relief.relief[inside] >= SEEN * 256).mean())
     arrays = {field.name: getattr(village, field.name) for field in fields(village)}
-    return {f"{number}.{name}": array for name, array in arrays.items()} | {
-        f"{number}.place": place,
-        f"{number}.chance": chance,
-    }
+    arrays |= {"place": place, "chance": chance} | _runs(arrays.pop("labels"))
+    return {f"{number}.{name}": array for name, array in arrays.items()}
+
+
+def _runs(labels: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
+    """Return labels as runs in reading order: a tenth of the size, and no time to pack."""
+    flat = labels.ravel()
+    starts = np.flatnonzero(np.diff(flat, prepend=flat[0] - 1))
+    lengths = np.diff(starts, append=len(flat)).astype(np.int32)
+    return {"runs": flat[starts], "lengths": lengths, "shape": np.array(labels.shape)}
 
 
 def _load_village(grown: Mapping[str, NDArray[Any]], number: int) -> tuple[Atoms, Window, float]:
-    arrays = {field.name: grown[f"{number}.{field.name}"] for field in fields(Atoms)}
+    names = [field.name for field in fields(Atoms) if field.name != "labels"]
+    arrays = {name: grown[f"{number}.{name}"] for name in names}
     row, col = grown["window"] + grown[f"{number}.place"]
-    height, width = arrays["labels"].shape
+    height, width = grown[f"{number}.shape"].tolist()
+    runs = np.repeat(grown[f"{number}.runs"], grown[f"{number}.lengths"])
+    arrays["labels"] = runs.reshape(height, width)
     return (
         Atoms(**arrays),
         Window(int(row), int(col), height, width),
@@ -279,4 +288,4 @@ def _load_village(grown: Mapping[str, NDArray[Any]], number: int) -> tuple[Atoms
 
 def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     with replacing(path) as draft, draft.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
