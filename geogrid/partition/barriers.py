@@ -24,7 +24,7 @@ _TAP = 8.0
 _SIGMA_PIXELS = 1.5
 # Where something is built, edges are everywhere; in fields they are lines. Share of pixels with a
 # gradient above 4 Lab units within 150 m: up to the first nothing is built, from the second all is.
-_EDGE = 4.0
+_EDGE = np.float32(4.0)
 _BUILT_UP_FROM = 0.45
 _BUILT_UP_TO = 0.65
 _BUILT_UP_RADIUS = 150.0
@@ -113,7 +113,7 @@ def _blurred(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
 
 
 def _built_up(gradient: NDArray[np.float32], step: float) -> NDArray[np.float32]:
-    edges = np.asarray(cv2.threshold(gradient, _EDGE, 1, cv2.THRESH_BINARY)[1], np.float32)
+    edges = (gradient > _EDGE).astype(np.float32)
     sigma = _BUILT_UP_RADIUS / 2 / step
     # A wide blur is the same on cells of a quarter of its width, and a hundred times cheaper.
     coarse = max(int(sigma / 4), 1)
