@@ -7,9 +7,14 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
+from hypothesis import settings
 
 from geogrid.codes import LEVELS, parent_level
 from geogrid.edition import Edition, EditionInfo, to_degrees, uid_of
+
+# The first example compiles kernels and takes its time; the examples are the same every time.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,17 @@ from numpy.typing import NDArray
 
 
 @njit(cache=True)
-def toboggan(relief: NDArray[np.uint16], inside: NDArray[np.bool_]) -> NDArray[np.int32]:
+def toboggan(
+    relief: NDArray[np.uint16], inside: NDArray[np.bool_], whole: NDArray[np.int32]
+) -> NDArray[np.int32]:
     """Label the basins of `relief` inside a mask; outside it the label is -1.
 
     Every pixel slides to its lowest 4-neighbour, ties going by position, until none is lower. The
     order (value, position) is total, so the basins do not depend on how the image was cut up.
-    Labels are numbered by the position of each basin's lowest pixel.
+
+    Connected pixels that hold the same number of `whole` (a building) are one basin, and pixels
+    that hold -1 slide as far as they get: the basin of a building is the land that slopes to it.
+    Labels are numbered by the first of a basin's lowest pixels.
     """
     height, width = relief.shape
     labels = np.full((height, width), -1, np.int32)
@@ -24,7 +29,11 @@ def toboggan(relief: NDArray[np.uint16], inside: NDArray[np.bool_]) -> NDArray[n
         for col in range(width):
             here = row * width + col
             target[here] = here
-            if not inside[row, col]:
+            if not inside[row, col] or labels[row, col] >= 0:
+                continue
+            if whole[row, col] >= 0:
+                _fill_whole(labels, whole, inside, (row, col), count, path)
+                count += 1
                 continue
             best = np.int64(relief[row, col]) << 40 | here
             for dr, dc in ((-1, 0), (0, -1), (0, 1), (1, 0)):
@@ -49,6 +58,34 @@ def toboggan(relief: NDArray[np.uint16], inside: NDArray[np.bool_]) -> NDArray[n
         for k in range(depth):
             flat[path[k]] = flat[here]
     return labels
+
+
+@njit(cache=True)
+def _fill_whole(
+    labels: NDArray[np.int32],
+    whole: NDArray[np.int32],
+    inside: NDArray[np.bool_],
+    start: tuple[int, int],
+    label: int,
+    queue: NDArray[np.int64],
+) -> None:
+    """Label the connected pixels inside that hold the number of the first one."""
+    height, width = labels.shape
+    number = whole[start]
+    labels[start] = label
+    queue[0] = start[0] * width + start[1]
+    head, tail = 0, 1
+    while head < tail:
+        row, col = queue[head] // width, queue[head] % width
+        head += 1
+        for dr, dc in ((-1, 0), (0, -1), (0, 1), (1, 0)):
+            r, c = row + dr, col + dc
+            if not (0 <= r < height and 0 <= c < width and inside[r, c]):
+                continue
+            if labels[r, c] < 0 and whole[r, c] == number:
+                labels[r, c] = label
+                queue[tail] = r * width + c
+                tail += 1
 
 
 @njit(cache=True)
@@ -135,6 +172,7 @@ def merge(
     mass: NDArray[np.float64],
     colour: NDArray[np.float64],
     rim: NDArray[np.float64],
+    load: NDArray[np.float64],
     *,
     target: int,
     power: float,
@@ -147,8 +185,8 @@ def merge(
     The cost of a pair is (mean climb + tint * colour distance) * (harmonic mean of mass) ** power
     * (shorter rim / shared length) ** grip, so that small regions go first, edges that show stay,
     and where nothing shows the pieces stay compact. `rim` is the perimeter of each region. No
-    region grows beyond `most` mass while others can still merge. Labels are numbered by their
-    lowest member.
+    region grows beyond `most` mass, and no two that both carry a load join beyond a load of 1,
+    while others can still merge. Labels are numbered by their lowest member.
 
     A cost in the queue may be out of date: masses grow, so it is too low rather than too high, and
     the pair is queued again at its present cost when it comes up.
@@ -157,6 +195,7 @@ def merge(
     mass = mass.copy()
     colour = colour.copy()
     rim = rim.copy()
+    load = load.copy()
     length = length.copy()
     climb = climb.copy()
     ends = np.empty((m, 2), np.int32)
@@ -179,7 +218,7 @@ def merge(
     parent = np.arange(n)
     seen = np.full(n, -1, np.int64)
     heap = [
-        (_cost(edge, ends, length, climb, mass, colour, rim, power, tint, grip, most), edge)
+        (_cost(edge, ends, length, climb, mass, colour, rim, load, power, tint, grip, most), edge)
         for edge in range(m)
     ]
     heapq.heapify(heap)
@@ -188,7 +227,7 @@ def merge(
         stored, edge = heapq.heappop(heap)
         if not alive[edge]:
             continue
-        present = _cost(edge, ends, length, climb, mass, colour, rim, power, tint, grip, most)
+        present = _cost(edge, ends, length, climb, mass, colour, rim, load, power, tint, grip, most)
         if present > stored * 1.000001:
             heapq.heappush(heap, (present, edge))
             continue
@@ -201,6 +240,7 @@ def merge(
         for band in range(3):
             colour[a, band] = (colour[a, band] * mass[a] + colour[b, band] * mass[b]) / total
         mass[a] = total
+        load[a] += load[b]
         rim[a] += rim[b] - 2 * length[edge]
         parent[b] = a
         if head[a] < 0:
@@ -227,7 +267,7 @@ def merge(
                     alive[e] = False
                     drop = True
                     fresh = _cost(
-                        twin, ends, length, climb, mass, colour, rim, power, tint, grip, most
+                        twin, ends, length, climb, mass, colour, rim, load, power, tint, grip, most
                     )
                     heapq.heappush(heap, (fresh, twin))
                 else:
@@ -271,6 +311,7 @@ def _cost(
     mass: NDArray[np.float64],
     colour: NDArray[np.float64],
     rim: NDArray[np.float64],
+    load: NDArray[np.float64],
     power: float,
     tint: float,
     grip: float,
@@ -283,8 +324,9 @@ def _cost(
     size = 2 * mass[a] * mass[b] / (mass[a] + mass[b])
     cost = (climb[edge] / length[edge] + tint * np.sqrt(distance) + 1.0) * size**power
     cost *= (min(rim[a], rim[b]) / length[edge]) ** grip
+    too_heavy = load[a] > 0 and load[b] > 0 and load[a] + load[b] > 1
     # Far beyond every ordinary cost, yet still ordered: too heavy pairs merge last.
-    return cost * 1e9 if mass[a] + mass[b] > most else cost
+    return cost * 1e9 if too_heavy or mass[a] + mass[b] > most else cost
 
 
 @njit(cache=True)

@@ -60,6 +60,8 @@ def grow(
     *,
     mass: NDArray[np.float32],
     weight: NDArray[np.float32],
+    buildings: NDArray[np.int32] | None = None,
+    heaviest: float = np.inf,
 ) -> Atoms:
     """Grow the atoms of one village.
 
@@ -75,9 +77,15 @@ def grow(
         out where the village has fewer basins.
     weight : (height, width) float32
         What is to be balanced, by pixel.
+    buildings : (height, width) int32, optional
+        Number of the building on a pixel, -1 where there is none. An atom holds the whole of a
+        building, as far as its pixels hang together.
+    heaviest : float
+        Weight above which buildings do not share an atom. A single heavier one stays whole.
     """
     inside = segment.largest_component(inside)
-    labels = segment.toboggan(barriers.relief, inside)
+    whole = np.full(inside.shape, np.int32(-1)) if buildings is None else buildings
+    labels = segment.toboggan(barriers.relief, inside, whole)
     n = int(labels.max()) + 1
     first, second, length, climb, rim = segment.region_graph(labels, barriers.relief)
     size = np.bincount(labels[inside], minlength=n)
@@ -87,6 +95,7 @@ def grow(
     joined = segment.merge(
         first, second, length, climb, load * (target / load.sum()),
         np.column_stack(colour) / size[:, None], rim,
+        segment.sums_by_label(labels, weight, n) / heaviest,
         target=target, power=_SIZE_POWER, tint=_TINT, grip=_GRIP, most=_HEAVIEST,
     )  # fmt: skip
     lookup = np.append(joined, np.int32(-1))

@@ -172,18 +172,19 @@ def rasterise(
     return owners
 
 
-def touched(shapes: NDArray[np.object_], lattice: Lattice, window: Window) -> NDArray[np.bool_]:
-    """Return the pixels that any of the shapes (metres) touches."""
+def numbered(shapes: NDArray[np.object_], lattice: Lattice, window: Window) -> NDArray[np.int32]:
+    """Return which shape (metres) touches a pixel, the last of several, else -1."""
     if not len(shapes):
-        return np.zeros(window.shape, bool)
-    mask: NDArray[np.uint8] = rasterize(
-        shapes,
+        return np.full(window.shape, np.int32(-1))
+    numbers: NDArray[np.int32] = rasterize(
+        zip(shapes, range(len(shapes)), strict=True),
         window.shape,
+        fill=-1,
         transform=lattice.transform(window),
         all_touched=True,
-        dtype=np.uint8,
+        dtype=np.int32,
     )
-    return mask > 0
+    return numbers
 
 
 def _open(path: Path) -> rasterio.DatasetReader:
