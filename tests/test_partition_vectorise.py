@@ -1,13 +1,15 @@
-"""Vertices that two villages insert into one segment."""
+"""Borders from pixels to polygons: buildings, and vertices that two villages insert."""
 
 import itertools
 
 import numpy as np
+import pyproj
 import shapely
 
-from geogrid.edition import to_degrees, to_integers
+from geogrid.edition import snap, to_degrees, to_integers
 from geogrid.partition.assemble import _without_crossings
-from geogrid.partition.vectorise import node_shared
+from geogrid.partition.imagery import Lattice, Window
+from geogrid.partition.vectorise import node_shared, outline_zones
 
 # A segment of a village outline, and where a border from each side meets it, one millimetre apart:
 #
@@ -61,3 +63,36 @@ def test_a_border_crossed_by_the_bend_of_an_inserted_vertex_is_noded_again() -> 
 def test_polygons_without_a_crossing_come_back_as_they_are() -> None:
     squares = shapely.box([0, 1, 2], 0, [1, 2, 3], 1)
     assert _without_crossings(squares) is squares
+
+
+def zones_of_a_square(footprints: np.ndarray) -> np.ndarray:
+    """Divide 200 x 200 m at a slanting border and return two polygons in metres."""
+    lattice, window = Lattice("EPSG:4547", 500_000.0, 3_750_000.0, 5.0), Window(0, 0, 40, 40)
+    to_exchange = pyproj.Transformer.from_crs("EPSG:4547", "EPSG:4490", always_xy=True)
+    square = shapely.box(500_000, 3_749_800, 500_200, 3_750_000)
+    village = snap(shapely.transform(np.array([square]), to_exchange.transform, interleaved=False))
+    row, col = np.indices((40, 40))
+    labels = (3 * col + row > 80).astype(np.int32)
+    drawn = outline_zones(labels, village[0], lattice, window, to_exchange, footprints)
+    assert shapely.coverage_is_valid(drawn.polygons)
+    # Inserted vertices lie up to a millimetre beside the outline.
+    np.testing.assert_allclose(shapely.area(drawn.polygons).sum(), village[0].area, rtol=1e-5)
+    to_metres = pyproj.Transformer.from_crs("EPSG:4490", "EPSG:4547", always_xy=True)
+    return shapely.transform(drawn.polygons, to_metres.transform, interleaved=False)
+
+
+def test_a_border_is_led_round_the_buildings_it_would_cut() -> None:
+    corners = [
+        (500_093, 3_749_895),
+        (500_128, 3_749_980),
+        (500_068, 3_749_812),
+        (500_020, 3_749_900),
+    ]
+    buildings = np.array([shapely.box(x, y, x + 12, y + 9) for x, y in corners])
+    shares = [
+        shapely.area(shapely.intersection(buildings[:, None], zones[None])) / 108
+        for zones in (zones_of_a_square(buildings[:0]), zones_of_a_square(buildings))
+    ]
+    assert ((shares[0].max(axis=1) < 0.99) == [True, True, True, False]).all()
+    np.testing.assert_allclose(shares[1].max(axis=1), 1, atol=1e-9)
+    assert (shares[0].argmax(axis=1) == shares[1].argmax(axis=1)).all()

@@ -121,7 +121,8 @@ def _built_up(gradient: NDArray[np.float32], step: float) -> NDArray[np.float32]
     cells = cv2.copyMakeBorder(edges, 0, -height % coarse, 0, -width % coarse, cv2.BORDER_REFLECT)
     tall, wide = cells.shape
     small = cv2.resize(cells, (wide // coarse, tall // coarse), interpolation=cv2.INTER_AREA)
-    share = cv2.resize(_blurred(small, sigma / coarse), (wide, tall))[:height, :width]
+    blurred = _blurred(np.asarray(small, np.float32), sigma / coarse)
+    share = cv2.resize(blurred, (wide, tall))[:height, :width]
     share = (share - np.float32(_BUILT_UP_FROM)) / np.float32(_BUILT_UP_TO - _BUILT_UP_FROM)
     return np.asarray(np.clip(share, 0, 1), np.float32)
 

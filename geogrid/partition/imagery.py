@@ -57,6 +57,12 @@ class Lattice:
         x, y = self.x0 + window.col * self.step, self.y0 - window.row * self.step
         return Affine(self.step, 0, x, 0, -self.step, y)
 
+    def bounds(self, window: "Window") -> tuple[float, float, float, float]:
+        """Return west, south, east, north of a window in metres."""
+        west, north = self.x0 + window.col * self.step, self.y0 - window.row * self.step
+        south, east = north - window.height * self.step, west + window.width * self.step
+        return west, south, east, north
+
     def pixels(
         self, xy: NDArray[np.float64], window: "Window"
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -21,7 +21,7 @@ from geogrid.edition import integer_rings, to_metres
 from geogrid.errors import ImageryError
 from geogrid.partition.atoms import Atoms, grow
 from geogrid.partition.barriers import Barriers, detect
-from geogrid.partition.imagery import Imagery, Window, numbered, rasterise
+from geogrid.partition.imagery import Imagery, Lattice, Window, numbered, rasterise
 from geogrid.partition.vectorise import Outlines, outline_zones
 from geogrid.partition.zones import SEEN, assign, border_lengths
 from geogrid.schema import EXCHANGE_CRS
@@ -190,6 +190,7 @@ def _divide_village(
         lattice,
         window,
         pyproj.Transformer.from_crs(lattice.crs, EXCHANGE_CRS, always_xy=True),
+        _near(township.footprints, lattice, window),
     )
     grid_of = np.zeros(quota.n_microgrids, np.int32)
     grid_of[microgrid] = grid
@@ -201,6 +202,13 @@ def _divide_village(
     area = float(village.area.sum()) * lattice.step**2
     weight = np.bincount(microgrid, village.weight, quota.n_microgrids).astype(np.float64)
     return _Village(drawn, grid_of, weight, (*borders, chance * area, area))
+
+
+def _near(shapes: NDArray[np.object_], lattice: Lattice, window: Window) -> NDArray[np.object_]:
+    """Return the shapes (metres) that reach into a window."""
+    frame = shapely.box(*lattice.bounds(window))
+    near: NDArray[np.object_] = shapes[np.sort(shapely.STRtree(shapes).query(frame))]
+    return near
 
 
 def _require_imagery(

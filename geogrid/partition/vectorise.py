@@ -20,6 +20,10 @@ from geogrid.partition.imagery import Lattice, Window
 
 # Pixels; triangles below its square go. 1.5 takes the stairs away and leaves corners that show.
 _TOLERANCES = (1.5, 0.5, 0.0)
+# A building counts as cut when more than this share of it lies beyond a border. The border is then
+# led round it, at a distance of about 0.3 m (steps of the grid).
+_CUT_SHARE = 0.002
+_WALL_DISTANCE = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ def outline_zones(
     lattice: Lattice,
     window: Window,
     to_exchange: pyproj.Transformer,
+    footprints: NDArray[np.object_],
 ) -> Outlines:
     """Return the polygons of zones 0..n-1 of a village, in the order of their numbers.
 
@@ -56,6 +61,8 @@ def outline_zones(
         The village's exact outline in degrees (EPSG:4490), on the integer grid.
     to_exchange : pyproj.Transformer
         From the lattice's CRS to EPSG:4490, x first.
+    footprints : (f,) polygons
+        Buildings in the lattice's CRS; a border that would cut one is led round it.
 
     Raises
     ------
@@ -68,12 +75,15 @@ def outline_zones(
     if n == 1:
         return Outlines(np.array([village]), np.empty((0, 6), np.int64))
     traced = _traced_polygons(segment.flood(labels), n)
+    buildings = shapely.transform(
+        footprints, lambda xy: np.column_stack(to_exchange.transform(*xy.T)) * 1e8 - origin
+    )
     for tolerance in _TOLERANCES:
         simple = shapely.coverage_simplify(traced, tolerance) if tolerance else traced
         zones = shapely.transform(
             simple, lambda xy: _to_grid(xy, lattice, window, to_exchange) - origin
         )
-        polygons = _cut_at_outline(zones, exact)
+        polygons = _cut_at_outline(zones, exact, *_cut_buildings(zones, buildings))
         if polygons is not None:
             inserted = inserted_vertices(polygons, exact) + np.tile(origin, 3)
             degrees = shapely.transform(polygons, lambda xy: to_degrees(np.int64(xy) + origin))
@@ -138,11 +148,36 @@ def _to_grid(
     return np.column_stack([np.rint(lon * 1e8), np.rint(lat * 1e8)])
 
 
+def _cut_buildings(
+    zones: NDArray[np.object_], buildings: NDArray[np.object_]
+) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """Return the buildings that borders would cut, a little wider, and the zone of most of each."""
+    none = np.empty(0, object), np.empty(0, np.int64)
+    building, zone = shapely.STRtree(zones).query(buildings, predicate="intersects")
+    several = np.bincount(building, minlength=len(buildings))[building] > 1
+    building, zone = building[several], zone[several]
+    if not len(building):
+        return none
+    part = shapely.area(shapely.intersection(buildings[building], zones[zone]))
+    order = np.lexsort([zone, -part, building])
+    first = order[np.diff(building[order], prepend=-1) > 0]
+    number = building[first]
+    cut = part[first] < (1 - _CUT_SHARE) * np.bincount(building, part)[number]
+    wider = shapely.buffer(buildings[number[cut]], _WALL_DISTANCE, join_style="mitre")
+    return wider, zone[first[cut]]
+
+
 def _cut_at_outline(
-    zones: NDArray[np.object_], village: shapely.Polygon
+    zones: NDArray[np.object_],
+    village: shapely.Polygon,
+    buildings: NDArray[np.object_],
+    zone_of: NDArray[np.int64],
 ) -> NDArray[np.object_] | None:
-    """Return the parts of the zones inside `village`, one polygon each, or None if one has none."""
-    borders = shapely.boundary(np.append(zones, village))
+    """Return the parts of the zones inside `village`, one polygon each, or None if one has none.
+
+    Land of a building goes to the zone named for it.
+    """
+    borders = shapely.boundary(np.concatenate([zones, [village], buildings]))
     noded = shapely.union_all(borders, grid_size=1.0)
     faces = shapely.get_parts(shapely.polygonize([noded]))
     inside = shapely.point_on_surface(faces)
@@ -150,6 +185,10 @@ def _cut_at_outline(
     face, zone = shapely.STRtree(zones).query(inside, predicate="intersects")
     owner = np.full(len(faces), -1)
     owner[face[::-1]] = zone[::-1]
+    face, building = shapely.STRtree(buildings).query(inside, predicate="intersects")
+    owner[face[::-1]] = zone_of[building[::-1]]
+    if len(buildings):
+        faces, owner = _joined_faces(faces, owner)
     owner = _one_piece_each(faces, owner, len(zones))
     if len(np.setdiff1d(np.arange(len(zones)), owner)):
         return None
@@ -159,6 +198,19 @@ def _cut_at_outline(
         [group[0] if len(group) == 1 else shapely.coverage_union_all(group) for group in groups]
     )
     return joined if (shapely.get_type_id(joined) == 3).all() else None
+
+
+def _joined_faces(
+    faces: NDArray[np.object_], owner: NDArray[np.int64]
+) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """Return the faces of one owner that border on one another as one face."""
+    owners, number = np.unique(owner, return_inverse=True)
+    order = np.argsort(number, kind="stable")
+    groups = np.split(faces[order], np.cumsum(np.bincount(number))[:-1])
+    parts, of = shapely.get_parts(
+        [shapely.coverage_union_all(group) for group in groups], return_index=True
+    )
+    return parts, owners[of]
 
 
 def _within(
