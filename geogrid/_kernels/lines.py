@@ -61,6 +61,32 @@ def blend(
 
 
 @njit(cache=True)
+def spread(
+    cells: NDArray[np.float32], side: int, row: int, col: int, height: int, width: int
+) -> NDArray[np.float32]:
+    """Return cell values as pixels `(height, width)`, linear between the middles, within 0..1.
+
+    A cell is `side` pixels wide; the first pixel is the one at (row, col) of the first cell.
+    """
+    out = np.empty((height, width), np.float32)
+    zero, one = np.float32(0), np.float32(1)
+    # By the place inside a cell: the other cell that counts, and how much.
+    step = np.array([-1 if 2 * k + 1 < side else 1 for k in range(side)])
+    part = np.array([abs(k + 0.5 - side / 2) / side for k in range(side)]).astype(np.float32)
+    for r in range(height):
+        i, k = (row + r) // side, (row + r) % side
+        other = min(max(i + step[k], 0), cells.shape[0] - 1)
+        for c in range(width):
+            j, m = (col + c) // side, (col + c) % side
+            beside = min(max(j + step[m], 0), cells.shape[1] - 1)
+            near = (one - part[m]) * cells[i, j] + part[m] * cells[i, beside]
+            far = (one - part[m]) * cells[other, j] + part[m] * cells[other, beside]
+            value = (one - part[k]) * near + part[k] * far
+            out[r, c] = min(max(value, zero), one)
+    return out
+
+
+@njit(cache=True)
 def oriented_bar(
     image: NDArray[np.float32],
     where: NDArray[np.bool_],

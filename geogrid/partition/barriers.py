@@ -6,7 +6,9 @@ its sides shows the streets, and its crest is the centre line. The two are blend
 place looks. Given lines (roads, rivers, railways) are laid on top as the highest barriers.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -29,6 +31,11 @@ _BUILT_UP_FROM = 0.45
 _BUILT_UP_TO = 0.65
 _BUILT_UP_RADIUS = 150.0
 _BUILT_UP_ENOUGH = 0.2
+
+
+# Metres, and pixels beside them, beyond which nothing changes the relief of a pixel.
+REACH_METRES = 190.0
+REACH_PIXELS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +61,9 @@ def detect(
     rgb: NDArray[np.uint8],
     step: float,
     *,
+    origin: tuple[int, int] = (0, 0),
     valid: NDArray[np.bool_] | None = None,
     wanted: NDArray[np.bool_] | None = None,
-    buildings: NDArray[np.bool_] | None = None,
-    given_lines: list[NDArray[np.int32]] | None = None,
 ) -> Barriers:
     """Return the barriers that an image shows.
 
@@ -67,15 +73,13 @@ def detect(
         The image.
     step : float
         Metres a pixel.
+    origin : (row, col)
+        Place of the first pixel on the lattice. Windows that overlap agree, bit for bit, on pixels
+        that lie `REACH_METRES` and `REACH_PIXELS` inside both.
     valid : (height, width) bool, optional
         Pixels that hold data; the others are filled from their neighbours first.
     wanted : (height, width) bool, optional
         Pixels whose relief will be used; streets are sought there only.
-    buildings : (height, width) bool, optional
-        Pixels of buildings. They are the lowest ground, so that a building and what is around it
-        make one basin and no border runs along a wall.
-    given_lines : list of (n, 2) int32
-        Lines in pixels (col, row) that must not be crossed lightly.
     """
     if valid is not None and not valid.all():
         rgb = _filled(rgb, valid)
@@ -83,15 +87,29 @@ def detect(
     lab = np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB), np.float32)
     smooth = _blurred(lab, _SIGMA_PIXELS)
     gradient = lines.gradient(smooth)
-    built_up = _built_up(gradient, step)
+    built_up = _built_up(gradient, step, origin)
     built = built_up > _BUILT_UP_ENOUGH
     street = _streets(lab, built if wanted is None else built & wanted, step)
     relief: NDArray[np.uint16] = lines.blend(gradient, street, built_up)
-    if buildings is not None:
-        relief[buildings] = 0
-    if given_lines:
-        cv2.polylines(relief, given_lines, isClosed=False, color=lines.HIGHEST)
     return Barriers(relief, smooth, built_up)
+
+
+def impose(
+    seen: Barriers, buildings: NDArray[np.bool_], given_lines: Sequence[NDArray[np.int32]]
+) -> Barriers:
+    """Return the barriers with what is known better than it is seen.
+
+    Parameters
+    ----------
+    buildings : (height, width) bool
+        Pixels of buildings. They are the lowest ground, so that a building and what is around it
+        make one basin and no border runs along a wall.
+    given_lines : sequence of (n, 2) int32
+        Lines in pixels (col, row), the highest barriers.
+    """
+    relief = np.where(buildings, np.uint16(0), seen.relief)
+    cv2.polylines(relief, given_lines, isClosed=False, color=lines.HIGHEST)
+    return replace(seen, relief=relief)
 
 
 def _filled(rgb: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -112,19 +130,27 @@ def _blurred(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     return np.asarray(blurred, np.float32)
 
 
-def _built_up(gradient: NDArray[np.float32], step: float) -> NDArray[np.float32]:
-    edges = (gradient > _EDGE).astype(np.float32)
-    sigma = _BUILT_UP_RADIUS / 2 / step
+def _built_up(
+    gradient: NDArray[np.float32], step: float, origin: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return the share of edges around each pixel, stretched to 0..1."""
     # A wide blur is the same on cells of a quarter of its width, and a hundred times cheaper.
-    coarse = max(int(sigma / 4), 1)
-    height, width = edges.shape
-    cells = cv2.copyMakeBorder(edges, 0, -height % coarse, 0, -width % coarse, cv2.BORDER_REFLECT)
+    side = max(int(_BUILT_UP_RADIUS / 8 / step), 1)
+    row, col = origin[0] % side, origin[1] % side
+    height, width = gradient.shape
+    edges = (gradient > _EDGE).astype(np.float32)
+    cells = cv2.copyMakeBorder(
+        edges, row, -(row + height) % side, col, -(col + width) % side, cv2.BORDER_REFLECT
+    )
     tall, wide = cells.shape
-    small = cv2.resize(cells, (wide // coarse, tall // coarse), interpolation=cv2.INTER_AREA)
-    blurred = _blurred(np.asarray(small, np.float32), sigma / coarse)
-    share = cv2.resize(blurred, (wide, tall))[:height, :width]
-    share = (share - np.float32(_BUILT_UP_FROM)) / np.float32(_BUILT_UP_TO - _BUILT_UP_FROM)
-    return np.asarray(np.clip(share, 0, 1), np.float32)
+    means = cells.reshape(tall // side, side, wide // side, side).mean(axis=(1, 3))
+    radius = math.ceil(_BUILT_UP_RADIUS / step / side)
+    share = cv2.GaussianBlur(
+        means, (2 * radius + 1,) * 2, radius / 2, borderType=cv2.BORDER_REFLECT
+    )
+    stretched = (share - np.float32(_BUILT_UP_FROM)) / np.float32(_BUILT_UP_TO - _BUILT_UP_FROM)
+    spread: NDArray[np.float32] = lines.spread(stretched, side, row, col, height, width)
+    return spread
 
 
 def _streets(

@@ -6,6 +6,7 @@ is not done again, so a killed run goes on where it stopped and gives the same b
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,15 +21,13 @@ from numpy.typing import NDArray
 from geogrid.edition import integer_rings, to_metres
 from geogrid.errors import ImageryError
 from geogrid.partition.atoms import Atoms, grow
-from geogrid.partition.barriers import Barriers, detect
+from geogrid.partition.barriers import REACH_METRES, REACH_PIXELS, Barriers, detect, impose
 from geogrid.partition.imagery import Imagery, Lattice, Window, numbered, rasterise
 from geogrid.partition.vectorise import Outlines, outline_zones
 from geogrid.partition.zones import SEEN, assign, border_lengths
 from geogrid.schema import EXCHANGE_CRS
 from geogrid.store import replacing
 
-# Metres around a township, so that its edge sees what lies beyond: half a street bar and the blur.
-_HALO = 100.0
 # Share of a village that may lack imagery: the pixels cut by the outline of an image that ends
 # where the village does.
 _UNCOVERED_SHARE = 0.01
@@ -117,19 +116,17 @@ def grow_township(township: Township) -> None:
     lattice = township.imagery.lattice
     outlines = to_metres(township.outlines, lattice.crs)
     west, south, east, north = shapely.total_bounds(outlines)
-    window = lattice.window((west, south, east, north), halo=round(_HALO / lattice.step))
+    window = lattice.window(
+        (west, south, east, north), halo=math.ceil(REACH_METRES / lattice.step) + REACH_PIXELS
+    )
     rgb, valid = township.imagery.read(window)
     owner = rasterise(outlines, np.arange(len(outlines), dtype=np.int32), lattice, window)
     _require_imagery(township, outlines, owner, valid)
     buildings = numbered(township.footprints, lattice, window)
-    relief = detect(
-        rgb,
-        lattice.step,
-        valid=valid,
-        wanted=owner >= 0,
-        buildings=buildings >= 0,
-        given_lines=_line_pixels(township, window),
+    seen = detect(
+        rgb, lattice.step, origin=(window.row, window.col), valid=valid, wanted=owner >= 0
     )
+    relief = impose(seen, buildings >= 0, _line_pixels(township, window))
     households = _house_raster(township, window)
     weight = households if township.has_houses else relief.built_up + _OPEN_LAND_WEIGHT
     mass = np.float32(township.atoms_per_pixel) * (1 + _BUILT_UP_WORTH * relief.built_up)
