@@ -24,7 +24,7 @@ def picture() -> np.ndarray:
 
 
 @pytest.mark.parametrize("step", [2.0, 5.0])
-@pytest.mark.parametrize("row, col, height, width", [(0, 0, 310, 330), (7, 101, 433, 359)])
+@pytest.mark.parametrize(("row", "col", "height", "width"), [(0, 0, 310, 330), (7, 101, 433, 359)])
 def test_relief_does_not_depend_on_the_window(picture, step, row, col, height, width) -> None:
     origin = (1003, -77)
     whole = detect(picture, step, origin=origin)

@@ -6,6 +6,7 @@ is not done again, so a killed run goes on where it stopped and gives the same b
 """
 
 import hashlib
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -116,16 +117,11 @@ def grow_township(township: Township) -> None:
     lattice = township.imagery.lattice
     outlines = to_metres(township.outlines, lattice.crs)
     west, south, east, north = shapely.total_bounds(outlines)
-    window = lattice.window(
-        (west, south, east, north), halo=math.ceil(REACH_METRES / lattice.step) + REACH_PIXELS
-    )
-    rgb, valid = township.imagery.read(window)
+    window = lattice.window((west, south, east, north), halo=1)
     owner = rasterise(outlines, np.arange(len(outlines), dtype=np.int32), lattice, window)
+    seen, valid = _survey(township.imagery, window, owner >= 0)
     _require_imagery(township, outlines, owner, valid)
     buildings = numbered(township.footprints, lattice, window)
-    seen = detect(
-        rgb, lattice.step, origin=(window.row, window.col), valid=valid, wanted=owner >= 0
-    )
     relief = impose(seen, buildings >= 0, _line_pixels(township, window))
     households = _house_raster(township, window)
     weight = households if township.has_houses else relief.built_up + _OPEN_LAND_WEIGHT
@@ -199,6 +195,35 @@ def _divide_village(
     area = float(village.area.sum()) * lattice.step**2
     weight = np.bincount(microgrid, village.weight, quota.n_microgrids).astype(np.float64)
     return _Village(drawn, grid_of, weight, (*borders, chance * area, area))
+
+
+def _survey(
+    imagery: Imagery, window: Window, wanted: NDArray[np.bool_]
+) -> tuple[Barriers, NDArray[np.bool_]]:
+    """Return what the imagery shows where it is wanted, block by block, and where it has data."""
+    step = imagery.lattice.step
+    reach = math.ceil(REACH_METRES / step) + REACH_PIXELS
+    seen = Barriers(
+        np.zeros(window.shape, np.uint16),
+        np.zeros((*window.shape, 3), np.float32),
+        np.zeros(window.shape, np.float32),
+    )
+    valid = np.zeros(window.shape, bool)
+    # Large enough that what is seen twice weighs little, small enough to need little memory.
+    side = 20 * reach
+    inner = np.s_[reach:-reach, reach:-reach]
+    for row, col in itertools.product(range(0, window.height, side), range(0, window.width, side)):
+        block = np.s_[row : row + side, col : col + side]
+        if not wanted[block].any():
+            continue
+        height, width = wanted[block].shape
+        origin = (window.row + row - reach, window.col + col - reach)
+        rgb, there = imagery.read(Window(*origin, height + 2 * reach, width + 2 * reach))
+        part = detect(rgb, step, origin=origin, valid=there, wanted=np.pad(wanted[block], reach))
+        for field in fields(Barriers):
+            getattr(seen, field.name)[block] = getattr(part, field.name)[inner]
+        valid[block] = there[inner]
+    return seen, valid
 
 
 def _near(shapes: NDArray[np.object_], lattice: Lattice, window: Window) -> NDArray[np.object_]:
