@@ -1,14 +1,12 @@
 """The relief: the same wherever a window is cut, and overruled by what is given."""
 
-import math
-
 import cv2
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from geogrid._kernels import lines
-from geogrid.partition.barriers import REACH_METRES, REACH_PIXELS, detect, impose
+from geogrid.partition.barriers import detect, impose, reach_of
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,7 @@ def test_relief_does_not_depend_on_the_window(picture, step, row, col, height, w
         step,
         origin=(origin[0] + row, origin[1] + col),
     )
-    reach = math.ceil(REACH_METRES / step) + REACH_PIXELS
+    reach = reach_of(step)
     inner = np.s_[reach : height - reach, reach : width - reach]
     same = np.s_[row + reach : row + height - reach, col + reach : col + width - reach]
     assert (part.built_up[inner] > 0).any()

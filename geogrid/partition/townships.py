@@ -6,8 +6,6 @@ is not done again, so a killed run goes on where it stopped and gives the same b
 """
 
 import hashlib
-import itertools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -22,7 +20,7 @@ from numpy.typing import NDArray
 from geogrid.edition import integer_rings, to_metres
 from geogrid.errors import ImageryError
 from geogrid.partition.atoms import Atoms, grow
-from geogrid.partition.barriers import REACH_METRES, REACH_PIXELS, Barriers, detect, impose
+from geogrid.partition.barriers import Barriers, impose, survey
 from geogrid.partition.imagery import Imagery, Lattice, Window, numbered, rasterise
 from geogrid.partition.vectorise import Outlines, outline_zones
 from geogrid.partition.zones import SEEN, assign, border_lengths
@@ -119,18 +117,16 @@ def grow_township(township: Township) -> None:
     west, south, east, north = shapely.total_bounds(outlines)
     window = lattice.window((west, south, east, north), halo=1)
     owner = rasterise(outlines, np.arange(len(outlines), dtype=np.int32), lattice, window)
-    seen, valid = _survey(township.imagery, window, owner >= 0)
+    seen, valid = survey(township.imagery, window, owner >= 0)
     _require_imagery(township, outlines, owner, valid)
-    buildings = numbered(township.footprints, lattice, window)
-    relief = impose(seen, buildings >= 0, _line_pixels(township, window))
-    households = _house_raster(township, window)
-    weight = households if township.has_houses else relief.built_up + _OPEN_LAND_WEIGHT
-    mass = np.float32(township.atoms_per_pixel) * (1 + _BUILT_UP_WORTH * relief.built_up)
-    mass += np.float32(_ATOMS_BY_HOUSEHOLDS / township.households_per_microgrid) * households
-    pixels = _Pixels(relief, mass, weight, buildings, _HEAVIEST * township.households_per_microgrid)
-    saved: dict[str, NDArray[Any]] = {"window": np.array([window.row, window.col])}
-    for number in range(len(outlines)):
-        saved |= _village_arrays(number, owner == number, pixels)
+    saved: dict[str, NDArray[Any]] = {}
+    for number, outline in enumerate(outlines):
+        # One pixel more on each side, so that outlines never run along the edge of the window.
+        around = lattice.window(outline.bounds, halo=1)
+        row, col = around.row - window.row, around.col - window.col
+        part = np.s_[row : row + around.height, col : col + around.width]
+        here = Barriers(seen.relief[part], seen.lab[part], seen.built_up[part])
+        saved |= _village_arrays(township, number, (around, owner[part] == number, here))
     _save(township.atoms_file, saved)
 
 
@@ -197,35 +193,6 @@ def _divide_village(
     return _Village(drawn, grid_of, weight, (*borders, chance * area, area))
 
 
-def _survey(
-    imagery: Imagery, window: Window, wanted: NDArray[np.bool_]
-) -> tuple[Barriers, NDArray[np.bool_]]:
-    """Return what the imagery shows where it is wanted, block by block, and where it has data."""
-    step = imagery.lattice.step
-    reach = math.ceil(REACH_METRES / step) + REACH_PIXELS
-    seen = Barriers(
-        np.zeros(window.shape, np.uint16),
-        np.zeros((*window.shape, 3), np.float32),
-        np.zeros(window.shape, np.float32),
-    )
-    valid = np.zeros(window.shape, bool)
-    # Large enough that what is seen twice weighs little, small enough to need little memory.
-    side = 20 * reach
-    inner = np.s_[reach:-reach, reach:-reach]
-    for row, col in itertools.product(range(0, window.height, side), range(0, window.width, side)):
-        block = np.s_[row : row + side, col : col + side]
-        if not wanted[block].any():
-            continue
-        height, width = wanted[block].shape
-        origin = (window.row + row - reach, window.col + col - reach)
-        rgb, there = imagery.read(Window(*origin, height + 2 * reach, width + 2 * reach))
-        part = detect(rgb, step, origin=origin, valid=there, wanted=np.pad(wanted[block], reach))
-        for field in fields(Barriers):
-            getattr(seen, field.name)[block] = getattr(part, field.name)[inner]
-        valid[block] = there[inner]
-    return seen, valid
-
-
 def _near(shapes: NDArray[np.object_], lattice: Lattice, window: Window) -> NDArray[np.object_]:
     """Return the shapes (metres) that reach into a window."""
     frame = shapely.box(*lattice.bounds(window))
@@ -268,47 +235,37 @@ def _house_raster(township: Township, window: Window) -> NDArray[np.float32]:
 
 
 def _line_pixels(township: Township, window: Window) -> list[NDArray[np.int32]]:
-    pixels = []
-    for line in township.lines:
-        row, col = township.imagery.lattice.pixels(shapely.get_coordinates(line), window)
+    lattice, pixels = township.imagery.lattice, []
+    for line in _near(township.lines, lattice, window):
+        row, col = lattice.pixels(shapely.get_coordinates(line), window)
         pixels.append(np.column_stack([col, row]).astype(np.int32))
     return pixels
 
 
-@dataclass(frozen=True, slots=True)
-class _Pixels:
-    """What is known of a township's pixels; buildings share an atom up to `heaviest`."""
-
-    relief: Barriers
-    mass: NDArray[np.float32]
-    weight: NDArray[np.float32]
-    buildings: NDArray[np.int32]
-    heaviest: float
-
-
 def _village_arrays(
-    number: int, inside: NDArray[np.bool_], pixels: _Pixels
+    township: Township, number: int, land: tuple[Window, NDArray[np.bool_], Barriers]
 ) -> dict[str, NDArray[Any]]:
-    """Return the arrays to save of one village, named by its number."""
-    relief = pixels.relief
-    rows, cols = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    # One pixel more on each side, so that outlines never run along the edge of the window.
-    part = np.s_[
-        max(rows[0] - 1, 0) : rows[-1] + 2,
-        max(cols[0] - 1, 0) : cols[-1] + 2,
-    ]
+    """Grow one village and return its arrays, named by its number."""
+    window, inside, seen = land
+    lattice = township.imagery.lattice
+    buildings = numbered(_near(township.footprints, lattice, window), lattice, window)
+    relief = impose(seen, buildings >= 0, _line_pixels(township, window))
+    households = _house_raster(township, window)
+    mass = np.float32(township.atoms_per_pixel) * (1 + _BUILT_UP_WORTH * seen.built_up)
+    mass += np.float32(_ATOMS_BY_HOUSEHOLDS / township.households_per_microgrid) * households
     village = grow(
-        Barriers(relief.relief[part], relief.lab[part], relief.built_up[part]),
-        inside[part],
-        mass=pixels.mass[part],
-        weight=pixels.weight[part],
-        buildings=pixels.buildings[part],
-        heaviest=pixels.heaviest,
+        relief,
+        inside,
+        mass=mass,
+        weight=households if township.has_houses else seen.built_up + _OPEN_LAND_WEIGHT,
+        buildings=buildings,
+        heaviest=_HEAVIEST * township.households_per_microgrid,
     )
-    place = np.array([max(rows[0] - 1, 0), max(cols[0] - 1, 0)])
-    chance = np.array((relief.relief[inside] >= SEEN * 256).mean())
     arrays = {field.name: getattr(village, field.name) for field in fields(village)}
-    arrays |= {"place": place, "chance": chance} | _runs(arrays.pop("labels"))
+    arrays |= _runs(arrays.pop("labels")) | {
+        "place": np.array([window.row, window.col]),
+        "chance": np.array((relief.relief[inside] >= SEEN * 256).mean()),
+    }
     return {f"{number}.{name}": array for name, array in arrays.items()}
 
 
@@ -323,13 +280,13 @@ def _runs(labels: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
 def _load_village(grown: Mapping[str, NDArray[Any]], number: int) -> tuple[Atoms, Window, float]:
     names = [field.name for field in fields(Atoms) if field.name != "labels"]
     arrays = {name: grown[f"{number}.{name}"] for name in names}
-    row, col = grown["window"] + grown[f"{number}.place"]
+    row, col = grown[f"{number}.place"].tolist()
     height, width = grown[f"{number}.shape"].tolist()
     runs = np.repeat(grown[f"{number}.runs"], grown[f"{number}.lengths"])
     arrays["labels"] = runs.reshape(height, width)
     return (
         Atoms(**arrays),
-        Window(int(row), int(col), height, width),
+        Window(row, col, height, width),
         float(grown[f"{number}.chance"]),
     )
 
