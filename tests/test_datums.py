@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geogrid._kernels import datums as kernels
-from geogrid.datums import Datum, convert, parse
+from geogrid.datums import Datum, Epsg, convert, parse, parse_reference
 from geogrid.errors import CoordinateError
 
 METRES_PER_DEGREE = 111_320.0
@@ -129,3 +129,42 @@ def test_compiled_kernel_equals_python(name):
     xy = np.random.default_rng(5).uniform([75, 5], [135, 53], (300, 2))
     kernel = getattr(kernels, name)
     assert np.allclose(kernel(xy), kernel.py_func(xy), rtol=0, atol=1e-13)
+
+
+# --- systems by EPSG code
+
+
+def test_projected_metres_equal_the_published_grid_of_the_zone():
+    # EPSG:4547 and 4526 are one plane; 4526 has its zone number, 38, in front of the easting.
+    xy = np.array([[114.65, 33.62], [115.6, 34.2]])
+    central = convert(xy, Datum.CGCS2000, Epsg(4547))
+    zoned = convert(xy, Datum.CGCS2000, Epsg(4526))
+    np.testing.assert_allclose(zoned - central, [[38e6, 0]] * 2, atol=1e-6)
+    # On the central meridian the easting is 500 km by definition.
+    assert convert(np.array([[114.0, 33.0]]), Datum.CGCS2000, Epsg(4547))[0, 0] == pytest.approx(
+        5e5, abs=1e-6
+    )
+    np.testing.assert_allclose(convert(central, Epsg(4547), Datum.CGCS2000), xy, atol=1e-11)
+
+
+def test_projected_metres_reach_gcj02_through_wgs84():
+    xy = np.array([[114.65, 33.62]])
+    metres = convert(xy, Datum.WGS84, Epsg(32650))
+    expected = convert(xy, Datum.WGS84, Datum.GCJ02)
+    np.testing.assert_allclose(convert(metres, Epsg(32650), Datum.GCJ02), expected, atol=1e-11)
+
+
+@pytest.mark.parametrize("code", [4610, 2384, 2383, 4214, 2436, 4555])
+def test_xian80_and_beijing54_are_refused_instead_of_shifted_by_nothing(code):
+    with pytest.raises(CoordinateError, match=f"epsg:{code}.*convert the coordinates"):
+        parse_reference(f"EPSG:{code}")
+
+
+def test_unknown_epsg_is_refused_and_missing_values_stay_missing():
+    with pytest.raises(CoordinateError, match="no reference system epsg:99999"):
+        parse_reference("epsg:99999")
+    out = convert(
+        np.array([[np.nan, 1.0], [5e5, 3.7e6]]), parse_reference("epsg:4547"), Datum.WGS84
+    )
+    assert np.isnan(out[0]).all()
+    assert np.isfinite(out[1]).all()

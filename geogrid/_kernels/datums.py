@@ -55,6 +55,24 @@ def _bd09_of(lon: float, lat: float) -> tuple[float, float]:
 
 
 @njit(cache=True, nogil=True)
+def wgs84_of(lon: float, lat: float, height: int) -> tuple[float, float]:
+    """Return the WGS84 position of a position `height` stairs up: 0 WGS84, 1 GCJ-02, 2 BD-09."""
+    if height == 2:
+        at_lon, at_lat = lon, lat
+        lon, lat = lon - 0.0065, lat - 0.006
+        for _ in range(INVERSE_STEPS + 1):
+            bd_lon, bd_lat = _bd09_of(lon, lat)
+            lon += at_lon - bd_lon
+            lat += at_lat - bd_lat
+    if height >= 1:
+        at_lon, at_lat = lon, lat
+        for _ in range(INVERSE_STEPS + 1):  # the first pass only makes the guess
+            east, north = _gcj02_offset(lon, lat)
+            lon, lat = at_lon - east, at_lat - north
+    return lon, lat
+
+
+@njit(cache=True, nogil=True)
 def wgs84_to_gcj02(xy: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return WGS84 positions in GCJ-02."""
     out = np.empty_like(xy)
@@ -70,14 +88,7 @@ def gcj02_to_wgs84(xy: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the WGS84 positions whose GCJ-02 positions are `xy`."""
     out = np.empty_like(xy)
     for i in range(len(xy)):
-        lon = xy[i, 0]
-        lat = xy[i, 1]
-        for _ in range(INVERSE_STEPS + 1):  # the first pass only makes the guess
-            east, north = _gcj02_offset(lon, lat)
-            lon = xy[i, 0] - east
-            lat = xy[i, 1] - north
-        out[i, 0] = lon
-        out[i, 1] = lat
+        out[i, 0], out[i, 1] = wgs84_of(xy[i, 0], xy[i, 1], 1)
     return out
 
 
