@@ -26,6 +26,7 @@ _STAGES_ZH = {
     "landscape": "生成虚构的景观",
     "boundaries and buildings": "生成边界与建筑",
     "imagery": "绘制影像",
+    "tiles": "下载瓦片",
     "overviews": "生成影像金字塔",
 }
 

@@ -21,7 +21,7 @@ from geogrid.parallel import Engine, run
 from geogrid.partition.apportion import capped, loads, webster
 from geogrid.partition.assemble import assemble, gather
 from geogrid.partition.boundaries import Boundaries, read_boundaries, working_crs
-from geogrid.partition.imagery import Imagery, open_imagery, outline
+from geogrid.partition.imagery import Imagery, ImagerySource, open_imagery, outline
 from geogrid.partition.report import LevelReport, measure
 from geogrid.partition.townships import (
     Quota,
@@ -46,6 +46,8 @@ class Request:
 
     Attributes
     ----------
+    imagery : Path, str or ImagerySource
+        A file, folder, tile service or several of them.
     n_grids, n_microgrids : int
         The exact counts.
     households : Path, optional
@@ -60,7 +62,7 @@ class Request:
     """
 
     boundaries: Path
-    imagery: Path
+    imagery: Path | str | ImagerySource
     n_grids: int
     n_microgrids: int
     date: str
@@ -79,7 +81,8 @@ class Request:
 
     def key(self) -> str:
         """Return a digest of the inputs (path, size, time of change) and the parameters."""
-        inputs = [self.boundaries, self.imagery, self.households, self.barriers]
+        pictures = ImagerySource.of(self.imagery).files()
+        inputs = [self.boundaries, self.households, self.barriers, *pictures]
         stamps = [
             (str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns)
             for path in inputs
@@ -125,7 +128,13 @@ def partition(
             "at least one. Ask for more grids."
         )
     crs = working_crs(boundaries.villages)
-    imagery = open_imagery(request.imagery, crs, resolution=request.resolution)
+    imagery = open_imagery(
+        request.imagery,
+        crs,
+        resolution=request.resolution,
+        area=boundaries.villages.geometry.to_crs(crs).to_numpy(),
+        progress=tell,
+    )
     _require_overlap(boundaries.villages, imagery)
     houses = _read_houses(request.households)
     townships = _townships(request, boundaries, imagery, (houses, folder))
@@ -173,7 +182,7 @@ def _require_overlap(villages: gpd.GeoDataFrame, imagery: Imagery) -> None:
     named = ", ".join(villages["code"][outside][:10])
     west, south, east, north = villages.to_crs(EXCHANGE_CRS).total_bounds
     raise ImageryError(
-        f"{outside.sum()} of {len(villages)} villages lie wholly outside {imagery.path} "
+        f"{outside.sum()} of {len(villages)} villages lie wholly outside {imagery.name} "
         f"({metric[outside].area.sum() / 1e6:.2f} km²): {named}. The boundaries span "
         f"{west:.4f}, {south:.4f} to {east:.4f}, {north:.4f}; is a reference system wrong?"
     )

@@ -221,7 +221,7 @@ def _require_imagery(
         for k, (lon, lat) in zip(bad[:20].tolist(), places[:20].tolist(), strict=True)
     )  # fmt: skip
     raise ImageryError(
-        f"{township.imagery.path} has no data in {len(bad)} villages of {township.code}: {listed}. "
+        f"{township.imagery.name} has no data in {len(bad)} villages of {township.code}: {listed}. "
         "Give imagery that covers them, or leave them out of the boundaries."
     )
 
