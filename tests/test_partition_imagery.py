@@ -316,6 +316,41 @@ def test_half_metre_imagery_is_not_read_at_half_a_metre(tmp_path: Path) -> None:
     assert (rgb[..., 1] > rgb[..., 0]).all()
 
 
+def test_a_vrt_is_read_from_the_overviews_of_its_files_and_between_them_is_nothing(
+    tmp_path: Path,
+) -> None:
+    """Black in full, grey in the overviews; between the two files there is none."""
+    rng = np.random.default_rng(2)
+    fine = Affine(0.5, 0, 560_000, 0, -0.5, 3_720_000)
+    grey = rng.integers(60, 190, (512, 512, 3)).astype(np.uint8)
+    bands = ""
+    for name, left in (("a.tif", 0), ("b.tif", 1024)):
+        path = write_tif(tmp_path / name, grey, crs=CRS, transform=fine, tiled=True)
+        with rasterio.open(path, "r+") as file:
+            file.build_overviews([2, 4], Resampling.average)
+        with rasterio.open(path, "r+") as file:
+            file.write(np.zeros((3, 512, 512), np.uint8))
+        bands += (
+            f'<SimpleSource><SourceFilename relativeToVRT="1">{name}</SourceFilename>'
+            f'<SourceBand>1</SourceBand><SrcRect xOff="0" yOff="0" xSize="512" ySize="512"/>'
+            f'<DstRect xOff="{left}" yOff="0" xSize="512" ySize="512"/></SimpleSource>'
+        )
+    (tmp_path / "m.vrt").write_text(
+        f'<VRTDataset rasterXSize="1536" rasterYSize="512"><SRS>{CRS}</SRS>'
+        "<GeoTransform>560000, 0.5, 0, 3720000, 0, -0.5</GeoTransform>"
+        f'<VRTRasterBand dataType="Byte" band="1">{bands}</VRTRasterBand></VRTDataset>'
+    )
+    imagery = open_imagery(tmp_path / "m.vrt", CRS)
+    assert imagery.lattice.step == 2.0
+    rgb, valid = imagery.read(Window(0, 0, 128, 384))
+    assert valid[:, :128].all()
+    assert valid[:, 256:].all()
+    assert not valid[:, 128:256].any()
+    assert np.median(rgb[:, :128]) > 60
+    part = imagery.read(Window(5, 90, 60, 200))
+    np.testing.assert_array_equal(part[0], rgb[5:65, 90:290])
+
+
 def test_without_overviews_all_pixels_are_averaged(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     image = rng.integers(0, 256, (512, 512, 3)).astype(np.uint8)

@@ -14,7 +14,7 @@ import numpy as np
 import rasterio
 import shapely
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.transform import Affine
 from rasterio.windows import Window as PixelWindow
 
@@ -62,6 +62,8 @@ class RasterFile:
         Overview that is read; -1 is the full image.
     shrink : int
         Pixels of it, along a side, averaged to one of `grid`.
+    thinned : bool
+        GDAL averages, from the overviews of the files that a VRT is made of.
     grid : PixelGrid
         Pixels as they are read.
     bands : tuple of int
@@ -70,6 +72,8 @@ class RasterFile:
         The single band holds indices of the file's colour table.
     dtype : str
         Type of the bands.
+    frames : tuple of left, top, right, bottom
+        Where a VRT has files, in its pixels; between them GDAL would give black. Empty: everywhere.
     """
 
     path: Path
@@ -77,10 +81,12 @@ class RasterFile:
     native: float
     overview: int
     shrink: int
+    thinned: bool
     grid: PixelGrid
     bands: tuple[int, int, int]
     palette: bool
     dtype: str
+    frames: tuple[tuple[int, int, int, int], ...]
     stretch: Stretch
     said: str
     date: str
@@ -108,13 +114,12 @@ class RasterFile:
         source = _reader(self.path, level - 1, self.stamp)
         left = step * 1.01 / (self.native * factors[level])
         shrink = 1 << max(0, math.floor(math.log2(left)))
-        grid = _grid_of(source)
-        return replace(
-            self,
-            overview=level - 1,
-            shrink=shrink,
-            grid=grid.shrunk(shrink) if shrink > 1 else grid,
-        )
+        full_grid = _grid_of(source)
+        grid = full_grid.shrunk(shrink) if shrink > 1 else full_grid
+        thinned = shrink > 1 and not self.palette and _has_thin_sources(self.path)
+        if thinned:  # whole squares only
+            grid = replace(grid, width=source.width // shrink, height=source.height // shrink)
+        return replace(self, overview=level - 1, shrink=shrink, thinned=thinned, grid=grid)
 
     def sample(self, ground: float) -> NDArray[np.float64]:
         """Return valid colours `(n, 3)` of the whole file at about `ground` metres a pixel."""
@@ -125,6 +130,8 @@ class RasterFile:
             shape = (max(1, int(source.height / shrink)), max(1, int(source.width / shrink)))
             data = source.read(self.bands, out_shape=(3, *shape)).astype(np.float64)
             valid = source.dataset_mask(out_shape=shape) > 0
+            if self.frames:
+                valid &= self._framed_sample(shape, (source.height, source.width))
         colours: NDArray[np.float64] = data[:, valid].T
         return colours[np.isfinite(colours).all(axis=1)]
 
@@ -159,26 +166,34 @@ class RasterFile:
 
     def _pixels(self, source: rasterio.DatasetReader, part: Part) -> Pixels:
         """Return the pixels of a part of `grid`."""
-        if self.shrink == 1:
-            return self._coloured(source, part)
+        if self.shrink == 1 or self.thinned:
+            return self._coloured(source, part, factor=self.shrink)
         strips = [
             averaged(self._coloured(source, strip), self.shrink)
             for strip in _strips(part, self.shrink, (source.width, source.height))
         ]
         return np.concatenate([rgb for rgb, _ in strips]), np.concatenate([ok for _, ok in strips])
 
-    def _coloured(self, source: rasterio.DatasetReader, part: Part) -> Pixels:
-        """Return stretched colours of a part of the opened image."""
-        place = PixelWindow(part.left, part.top, part.right - part.left, part.bottom - part.top)
+    def _coloured(self, source: rasterio.DatasetReader, part: Part, *, factor: int = 1) -> Pixels:
+        """Return stretched colours of a part of the opened image, in squares of `factor` pixels."""
+        width, height = part.right - part.left, part.bottom - part.top
+        place = PixelWindow(part.left * factor, part.top * factor, width * factor, height * factor)
         bands = sorted(set(self.bands))
         try:
-            data = source.read(bands, window=place)
-            valid = source.dataset_mask(window=place) > 0
+            data = source.read(
+                bands,
+                window=place,
+                out_shape=(len(bands), height, width),
+                resampling=Resampling.average,
+            )
+            valid = source.dataset_mask(window=place, out_shape=(height, width)) > 0
         except rasterio.errors.RasterioIOError as error:
             raise ImageryError(
                 f"{self.path} cannot be read at columns {part.left} to {part.right}, rows "
                 f"{part.top} to {part.bottom}: {error}. The file is damaged; copy or make it again."
             ) from error
+        if self.frames:
+            valid &= self._framed(part, factor)
         if self.palette:
             return _looked_up(source, data[0]), valid
         pixels = np.moveaxis(data[[bands.index(band) for band in self.bands]], 0, -1)
@@ -186,6 +201,27 @@ class RasterFile:
             valid &= np.isfinite(pixels).all(axis=-1)
             pixels = np.where(valid[..., None], pixels, 0)
         return self.stretch.applied(pixels), valid
+
+    def _framed_sample(self, shape: tuple[int, int], size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Return where a thinned image of `shape` has files below it."""
+        rows = (np.arange(shape[0]) + 0.5) * size[0] / shape[0]
+        cols = (np.arange(shape[1]) + 0.5) * size[1] / shape[1]
+        framed = np.zeros(shape, bool)
+        for left, top, right, bottom in self.frames:
+            across = (cols >= left) & (cols < right)
+            framed |= ((rows >= top) & (rows < bottom))[:, None] & across
+        return framed
+
+    def _framed(self, part: Part, factor: int) -> NDArray[np.bool_]:
+        """Return where the part has files below it."""
+        framed = np.zeros((part.bottom - part.top, part.right - part.left), bool)
+        for left, top, right, bottom in self.frames:
+            rows = slice(max(top // factor - part.top, 0), max(-(-bottom // factor) - part.top, 0))
+            cols = slice(
+                max(left // factor - part.left, 0), max(-(-right // factor) - part.left, 0)
+            )
+            framed[rows, cols] = True
+        return framed
 
 
 def look_at(path: Path, working_crs: str, bands: tuple[int, int, int] | None = None) -> RasterFile:
@@ -214,10 +250,12 @@ def look_at(path: Path, working_crs: str, bands: tuple[int, int, int] | None = N
             native=_native_step(source, working_crs),
             overview=-1,
             shrink=1,
+            thinned=False,
             grid=_grid_of(source),
             bands=chosen,
             palette=palette,
             dtype=source.dtypes[chosen[0] - 1],
+            frames=_frames(path) if path.suffix.lower() == ".vrt" else (),
             stretch=Stretch(),
             said=tags.get("TIFFTAG_IMAGEDESCRIPTION", ""),
             date=tags.get("TIFFTAG_DATETIME", "")[:10].replace(":", "-"),
@@ -247,6 +285,22 @@ def vrt_sources(path: Path) -> list[Path]:
                 "Write what it computes to a GeoTIFF with gdal_translate."
             )
     return [_below(path, element) for element in root.iter("SourceFilename")]
+
+
+def _frames(path: Path) -> tuple[tuple[int, int, int, int], ...]:
+    """Return the rectangles of a VRT that its files fill; none if one has no rectangle."""
+    frames = []
+    for source in ET.fromstring(path.read_bytes()).iter():
+        if source.tag not in {"SimpleSource", "ComplexSource"}:
+            continue
+        place = source.find("DstRect")
+        if place is None:
+            return ()
+        left, top, width, height = (
+            float(place.get(name, "0")) for name in ("xOff", "yOff", "xSize", "ySize")
+        )
+        frames.append((round(left), round(top), round(left + width), round(top + height)))
+    return tuple(dict.fromkeys(frames))
 
 
 def _below(path: Path, element: ET.Element) -> Path:
@@ -292,6 +346,17 @@ def _reader(path: Path, overview: int, stamp: tuple[int, int]) -> rasterio.Datas
     """Open a file once in a process; `stamp` tells a changed file from the old one."""
     del stamp
     return _open(path) if overview < 0 else _open(path, overview_level=overview)
+
+
+def _has_thin_sources(path: Path) -> bool:
+    """Say whether a VRT is made of files that all have overviews."""
+    if path.suffix.lower() != ".vrt":
+        return False
+    for file in dict.fromkeys(vrt_sources(path)):
+        with _open_as(file, "GTiff") as source:
+            if not source.overviews(1):
+                return False
+    return True
 
 
 def _grid_of(source: rasterio.DatasetReader) -> PixelGrid:

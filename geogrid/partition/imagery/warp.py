@@ -165,13 +165,17 @@ def averaged(pixels: Pixels, factor: int) -> Pixels:
     rgb, valid = pixels
     height, width = valid.shape
     padding = ((0, -height % factor), (0, -width % factor))
-    weight = np.pad(valid, padding).astype(np.uint32)
-    values = np.pad(rgb, (*padding, (0, 0))) * weight[..., None]
-    tall, wide = weight.shape[0] // factor, weight.shape[1] // factor
-    count = weight.reshape(tall, factor, wide, factor).sum(axis=(1, 3))
-    total = values.reshape(tall, factor, wide, factor, 3).sum(axis=(1, 3))
-    mean = (total + (count // 2)[..., None]) // np.maximum(count, 1)[..., None]
-    return mean.astype(np.uint8), count > 0
+    valid = np.pad(valid, padding)
+    rgb = np.where(valid[..., None], np.pad(rgb, (*padding, (0, 0))), np.uint8(0))
+    tall, wide = valid.shape[0] // factor, valid.shape[1] // factor
+    mean = np.asarray(cv2.resize(rgb, (wide, tall), interpolation=cv2.INTER_AREA), np.uint8)
+    count = valid.reshape(tall, factor, wide, factor).sum(axis=(1, 3))
+    # OpenCV divides by all pixels: squares with holes are done again.
+    row, col = np.nonzero((count > 0) & (count < factor * factor))
+    if len(row):
+        squares = rgb.reshape(tall, factor, wide, factor, 3)[row, :, col].sum(axis=(1, 2))
+        mean[row, col] = np.round(squares / count[row, col][:, None]).astype(np.uint8)
+    return mean, count > 0
 
 
 def _nearest(
