@@ -8,6 +8,7 @@ agree bit for bit. (GDAL's warper approximates along the lines of each window it
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +22,8 @@ from geogrid.partition.imagery.lattice import Lattice, Window
 _NODE = 64
 # OpenCV interpolates in steps of 1/32 pixel; rounding to them first keeps windows equal.
 _FRACTION = 32.0
+
+Scalar = TypeVar("Scalar", np.uint8, np.float32)
 
 Pixels = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 """RGB `(height, width, 3)` and the mask of pixels that hold data `(height, width)`."""
@@ -146,14 +149,15 @@ def sampled(
     """
     rgb, valid = pixels
     height, width = valid.shape
-    u = np.clip(columns - part.left, -2, width + 1).astype(np.float32)
-    v = np.clip(rows - part.top, -2, height + 1).astype(np.float32)
-    rgb = np.where(valid[..., None], rgb, np.uint8(0))
-    colour = np.asarray(cv2.remap(rgb, u, v, cv2.INTER_LINEAR, borderValue=0), np.uint8)
-    share = np.asarray(
-        cv2.remap(valid.astype(np.float32), u, v, cv2.INTER_LINEAR, borderValue=0), np.float32
-    )
-    there = _nearest(valid, columns - part.left, rows - part.top)
+    columns, rows = columns - part.left, rows - part.top
+    inner = columns.min() >= 0 and rows.min() >= 0
+    inner = inner and columns.max() <= width - 1 and rows.max() <= height - 1
+    if inner and valid.all():
+        return _remapped(rgb, columns, rows), np.ones(columns.shape, bool)
+    columns, rows = np.clip(columns, -2, width + 1), np.clip(rows, -2, height + 1)
+    colour = _remapped(np.where(valid[..., None], rgb, np.uint8(0)), columns, rows)
+    share = _remapped(valid.astype(np.float32), columns, rows)
+    there = _nearest(valid, columns, rows)
     rim = there & (share < 1)
     if rim.any():
         colour[rim] = np.minimum(np.round(colour[rim] / share[rim][:, None]), 255)
@@ -178,13 +182,21 @@ def averaged(pixels: Pixels, factor: int) -> Pixels:
     return mean, count > 0
 
 
+def _remapped(
+    values: NDArray[Scalar], columns: NDArray[np.float64], rows: NDArray[np.float64]
+) -> NDArray[Scalar]:
+    """Interpolate between values; beyond the edges they are 0."""
+    u, v = columns.astype(np.float32), rows.astype(np.float32)
+    return np.asarray(cv2.remap(values, u, v, cv2.INTER_LINEAR, borderValue=0), values.dtype)
+
+
 def _nearest(
     valid: NDArray[np.bool_], columns: NDArray[np.float64], rows: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Return `valid` of the nearest pixel, False beyond the edges."""
     height, width = valid.shape
-    col = np.floor(np.clip(columns, -2, width + 1) + 0.5).astype(np.int32)
-    row = np.floor(np.clip(rows, -2, height + 1) + 0.5).astype(np.int32)
+    col = np.floor(columns + 0.5).astype(np.int32)
+    row = np.floor(rows + 0.5).astype(np.int32)
     inside: NDArray[np.bool_] = (col >= 0) & (col < width) & (row >= 0) & (row < height)
     if not valid.all():
         inside &= valid[np.clip(row, 0, height - 1), np.clip(col, 0, width - 1)]
