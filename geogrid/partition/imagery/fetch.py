@@ -29,8 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geogrid.errors import ConflictError, ImageryError, UsageError
+from geogrid.partition.imagery.bodies import decoded
 from geogrid.partition.imagery.services import Service
-from geogrid.partition.imagery.tiles import TileFolder, decoded
+from geogrid.partition.imagery.tiles import TileFolder
 from geogrid.store import replacing
 
 Tell = Callable[[str, int, int], None]

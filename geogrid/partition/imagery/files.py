@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import numpy as np
 import rasterio
@@ -21,6 +20,7 @@ from rasterio.windows import Window as PixelWindow
 from geogrid.errors import ImageryError
 from geogrid.partition.imagery.lattice import Lattice, Window
 from geogrid.partition.imagery.stretch import Stretch
+from geogrid.partition.imagery.vrt import vrt_frames, vrt_sources
 from geogrid.partition.imagery.warp import (
     Part,
     PixelGrid,
@@ -35,17 +35,6 @@ from geogrid.partition.imagery.warp import (
 _MOST_PIXELS = 40_000_000_000
 # Pixels of a source looked at in one go where it has no overview that suits.
 _STRIP_PIXELS = 8_000_000
-# What a plain mosaic is written with. Others make GDAL warp, compute, or follow a path or address.
-_VRT_ELEMENTS = frozenset(
-    {
-        "VRTDataset", "SRS", "GeoTransform", "Metadata", "MDI", "VRTRasterBand",
-        "NoDataValue", "ColorInterp", "ColorTable", "Entry", "Description", "SimpleSource",
-        "ComplexSource", "SourceFilename", "SourceBand", "SourceProperties", "SrcRect",
-        "DstRect", "NODATA", "ScaleOffset", "ScaleRatio", "UseMaskBand", "MaskBand",
-        "OverviewList", "HideNoDataValue", "UnitType", "Offset", "Scale", "BlockXSize",
-        "BlockYSize",
-    }
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,69 +244,11 @@ def look_at(path: Path, working_crs: str, bands: tuple[int, int, int] | None = N
             bands=chosen,
             palette=palette,
             dtype=source.dtypes[chosen[0] - 1],
-            frames=_frames(path) if path.suffix.lower() == ".vrt" else (),
+            frames=vrt_frames(path) if path.suffix.lower() == ".vrt" else (),
             stretch=Stretch(),
             said=tags.get("TIFFTAG_IMAGEDESCRIPTION", ""),
             date=tags.get("TIFFTAG_DATETIME", "")[:10].replace(":", "-"),
         )
-
-
-def vrt_sources(path: Path) -> list[Path]:
-    """Return the files that a VRT is made of, in its order.
-
-    Raises
-    ------
-    ImageryError
-        It is no plain mosaic, or reaches for anything but files below its own folder: a VRT may
-        name other hosts, other files, or programs.
-    """
-    try:
-        root = ET.fromstring(path.read_bytes())
-    except (OSError, ET.ParseError) as error:
-        raise ImageryError(
-            f"{path} is not a readable VRT: {error}. Make it with gdalbuildvrt."
-        ) from error
-    for element in root.iter():
-        if element.tag not in _VRT_ELEMENTS or element.get("subClass"):
-            raise ImageryError(
-                f"{path} holds <{element.tag} {element.get('subClass', '')}".rstrip()
-                + ">: only plain mosaics of files are read (gdalbuildvrt). "
-                "Write what it computes to a GeoTIFF with gdal_translate."
-            )
-    return [_below(path, element) for element in root.iter("SourceFilename")]
-
-
-def _frames(path: Path) -> tuple[tuple[int, int, int, int], ...]:
-    """Return the rectangles of a VRT that its files fill; none if one has no rectangle."""
-    frames = []
-    for source in ET.fromstring(path.read_bytes()).iter():
-        if source.tag not in {"SimpleSource", "ComplexSource"}:
-            continue
-        place = source.find("DstRect")
-        if place is None:
-            return ()
-        left, top, width, height = (
-            float(place.get(name, "0")) for name in ("xOff", "yOff", "xSize", "ySize")
-        )
-        frames.append((round(left), round(top), round(left + width), round(top + height)))
-    return tuple(dict.fromkeys(frames))
-
-
-def _below(path: Path, element: ET.Element) -> Path:
-    """Return the file that an element names, if it lies below the VRT's own folder."""
-    text = (element.text or "").strip()
-    folder = path.parent.resolve()
-    relative = element.get("relativeToVRT") == "1"
-    # GDAL would look for a relative path that is not marked as such below the working directory.
-    placed = relative or Path(text).is_absolute()
-    found = (path.parent / text).resolve()
-    if placed and found.is_relative_to(folder) and found.is_file():
-        return found
-    raise ImageryError(
-        f"{path} takes pixels from {text!r}. A VRT may take them only from files below its own "
-        f"folder {folder}, never from other hosts or places: move the files there and make it "
-        "again with gdalbuildvrt."
-    )
 
 
 def _open(path: Path, **options: int) -> rasterio.DatasetReader:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geogrid.errors import ImageryError, UsageError
-from geogrid.partition.imagery.files import vrt_sources
 from geogrid.partition.imagery.services import Service, service_of
 from geogrid.partition.imagery.tiles import TileFolder
+from geogrid.partition.imagery.vrt import vrt_sources
 
 # A folder is taken as the first of these of which it holds any: a VRT stands for files beside it.
 _FILE_KINDS = ((".tif", ".tiff"), (".vrt",), (".mbtiles",))
