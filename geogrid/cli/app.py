@@ -126,6 +126,12 @@ def partition(
     imagery_date: Annotated[
         str | None, typer.Option("--imagery-date", help="Day of imagery that does not say it.")
     ] = None,
+    preset: Annotated[
+        str, typer.Option("--preset", help="balanced, follow-roads or even.")
+    ] = "balanced",
+    quality: Annotated[
+        int, typer.Option("--quality", help="Tries a village; the best is taken.")
+    ] = 1,
     seed: Seed = 1,
     date: Date = None,
     workers: Workers = None,
@@ -148,7 +154,7 @@ def partition(
         )  # fmt: skip
         request = Request(
             boundaries, source, grids, microgrids, _today(date), households, barriers,
-            resolution, seed,
+            resolution, seed, preset, quality,
         )  # fmt: skip
         division = divide(request, output, _engine(workers, scheduler), console)
         _answer(division_json(division), division_text(division, lang), as_json)

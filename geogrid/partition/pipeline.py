@@ -30,6 +30,7 @@ from geogrid.partition.townships import (
     grow_township,
     seed_of,
 )
+from geogrid.partition.zones import PRESETS
 from geogrid.schema import EXCHANGE_CRS, require_columns, require_crs
 
 # Atoms in a mean micro-grid by land, beside those by households.
@@ -59,6 +60,10 @@ class Request:
         Metres a pixel to work at.
     date : str
         Day of issue, YYYY-MM-DD.
+    preset : str
+        What the division favours: balanced, follow-roads or even.
+    quality : int
+        How many divisions of a village are tried; the best is taken.
     """
 
     boundaries: Path
@@ -70,9 +75,15 @@ class Request:
     barriers: Path | None = None
     resolution: float | None = None
     seed: int = 1
+    preset: str = "balanced"
+    quality: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse counts that no city could have."""
+        """Refuse counts that no city could have, and unknown ways of dividing it."""
+        if self.preset not in PRESETS:
+            raise UsageError(f"preset {self.preset!r}: there are {', '.join(PRESETS)}.")
+        if self.quality < 1:
+            raise UsageError(f"quality {self.quality}: give the number of tries, 1 or more.")
         if not 1 <= self.n_grids <= self.n_microgrids:
             raise UsageError(
                 f"{self.n_grids} grids and {self.n_microgrids} micro-grids: ask for at least one "
@@ -250,6 +261,8 @@ def _townships(
                 households_per_microgrid=(
                     np.inf if houses is None else points[:, 2].sum() / request.n_microgrids
                 ),
+                preset=PRESETS[request.preset],
+                quality=request.quality,
                 folder=folder,
             )
         )
@@ -338,6 +351,8 @@ def _info(request: Request, boundaries: Boundaries, crs: str, imagery: Imagery) 
         "n_microgrids": request.n_microgrids,
         "resolution_m": imagery.lattice.step,
         "barriers": request.barriers.name if request.barriers else "",
+        "preset": request.preset,
+        "quality": request.quality,
     }
     return EditionInfo(
         id=f"{city['code']}-{request.date}",

@@ -23,7 +23,7 @@ from geogrid.partition.atoms import Atoms, grow
 from geogrid.partition.barriers import Barriers, impose, survey
 from geogrid.partition.imagery import Imagery, Lattice, Window, numbered, rasterise
 from geogrid.partition.vectorise import Outlines, outline_zones
-from geogrid.partition.zones import SEEN, assign, border_lengths
+from geogrid.partition.zones import SEEN, Preset, assign, border_lengths
 from geogrid.schema import EXCHANGE_CRS
 from geogrid.store import replacing
 
@@ -62,6 +62,10 @@ class Township:
         How finely the land is to be cut.
     households_per_microgrid : float
         The city's mean; infinite where no household layer was given.
+    preset : Preset
+        What the division favours.
+    quality : int
+        How many divisions of a village are tried.
     """
 
     code: str
@@ -74,6 +78,8 @@ class Township:
     lines: NDArray[np.object_]
     atoms_per_pixel: float
     households_per_microgrid: float
+    preset: Preset
+    quality: int
     folder: Path
 
     @property
@@ -171,7 +177,12 @@ def _divide_village(
     lattice = township.imagery.lattice
     village, window, chance = _load_village(grown, number)
     grid, microgrid = assign(
-        village, n_grids=quota.n_grids, n_microgrids=quota.n_microgrids, seed=quota.seed
+        village,
+        n_grids=quota.n_grids,
+        n_microgrids=quota.n_microgrids,
+        seed=quota.seed,
+        preset=township.preset,
+        quality=township.quality,
     )
     drawn = outline_zones(
         np.append(microgrid, np.int32(-1))[village.labels],
