@@ -71,6 +71,7 @@ def villages(city: City) -> list[tuple[NDArray[np.int64], Atoms]]:
                     second=np.maximum(one, other).astype(np.int32),
                     length=city.length[own],
                     strength=seen[own],
+                    shut=np.zeros(len(own), bool),
                 ),
             )
         )

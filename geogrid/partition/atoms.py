@@ -38,6 +38,8 @@ class Atoms:
         Pixel edges they share.
     strength : (m,) float64
         Mean relief along them, in Lab units.
+    shut : (m,) bool
+        They lie wholly on a river, a railway or an expressway that nothing crosses there.
     """
 
     labels: NDArray[np.int32]
@@ -48,6 +50,7 @@ class Atoms:
     second: NDArray[np.int32]
     length: NDArray[np.float64]
     strength: NDArray[np.float64]
+    shut: NDArray[np.bool_]
 
     def __len__(self) -> int:
         """Return the number of atoms."""
@@ -99,14 +102,16 @@ def grow(
         target=target, power=_SIZE_POWER, tint=_TINT, grip=_GRIP, most=_HEAVIEST,
     )  # fmt: skip
     lookup = np.append(joined, np.int32(-1))
-    return _measure(lookup[labels], barriers.relief, weight)
+    return _measure(lookup[labels], barriers, weight)
 
 
-def _measure(
-    labels: NDArray[np.int32], relief: NDArray[np.uint16], weight: NDArray[np.float32]
-) -> Atoms:
+def _measure(labels: NDArray[np.int32], barriers: Barriers, weight: NDArray[np.float32]) -> Atoms:
     n = int(labels.max()) + 1
-    first, second, length, climb, rim = segment.region_graph(labels, relief)
+    first, second, length, climb, rim = segment.region_graph(labels, barriers.relief)
+    shut = np.zeros(len(first), bool)
+    if barriers.walls is not None:
+        # Of the two pixels of an edge that a wall runs along, one at least is the wall's.
+        shut = segment.region_graph(labels, barriers.walls.astype(np.uint16))[3] == length
     shared = np.bincount(first, length, n) + np.bincount(second, length, n)
     return Atoms(
         labels=labels,
@@ -117,4 +122,5 @@ def _measure(
         second=second,
         length=length,
         strength=climb / np.maximum(length, 1) / 256,
+        shut=shut,
     )

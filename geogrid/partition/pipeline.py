@@ -22,6 +22,7 @@ from geogrid.partition.apportion import capped, loads, webster
 from geogrid.partition.assemble import assemble, gather
 from geogrid.partition.boundaries import Boundaries, read_boundaries, working_crs
 from geogrid.partition.imagery import Imagery, ImagerySource, open_imagery, outline
+from geogrid.partition.lines import read_lines
 from geogrid.partition.report import LevelReport, measure
 from geogrid.partition.townships import (
     Quota,
@@ -55,7 +56,8 @@ class Request:
         Buildings or address points with a column `households` (GeoPackage or GeoParquet). Without
         it, weights come from built-up area in the imagery.
     barriers : Path, optional
-        Lines that borders shall follow: roads, rivers, railways.
+        Lines that borders shall follow: roads, rivers, railways. Rivers, railways and expressways
+        are crossed only where a road crosses them.
     resolution : float, optional
         Metres a pixel to work at.
     date : str
@@ -240,12 +242,10 @@ def _townships(
     metric = villages.geometry.to_crs(crs)
     pixels = float(metric.area.sum()) / imagery.lattice.step**2
     shapes, points = _metric_houses(houses, crs)
-    lines = _read_lines(request.barriers, crs)
-    tree = shapely.STRtree(lines)
+    lines = read_lines(request.barriers, crs)
     made = []
     for code, group in villages.groupby("parent", sort=True):
         box = shapely.box(*metric[group.index].total_bounds).buffer(imagery.lattice.step)
-        near = tree.query(box, predicate="intersects")
         rows = _rows_in(points, box.bounds)
         made.append(
             Township(
@@ -256,7 +256,7 @@ def _townships(
                 houses=points[rows],
                 has_houses=houses is not None,
                 footprints=shapes[rows][shapely.get_dimensions(shapes[rows]) == 2],
-                lines=lines[np.sort(near)],
+                lines=lines.near(box),
                 atoms_per_pixel=_ATOMS_BY_LAND * request.n_microgrids / pixels,
                 households_per_microgrid=(
                     np.inf if houses is None else points[:, 2].sum() / request.n_microgrids
@@ -290,18 +290,6 @@ def _rows_in(
     first, last = np.searchsorted(points[:, 0], [west, east])
     y = points[first:last, 1]
     return np.flatnonzero((y >= south) & (y <= north)) + int(first)
-
-
-def _read_lines(path: Path | None, crs: str) -> NDArray[np.object_]:
-    if path is None:
-        return np.empty(0, object)
-    frame = store.read_vector(path)
-    require_crs(frame, str(path))
-    parts = shapely.get_parts(frame.geometry.to_crs(crs).to_numpy())
-    lines: NDArray[np.object_] = parts[shapely.get_type_id(parts) == 1]
-    if not len(lines):
-        raise DataError(f"{path} holds no lines. Give roads, rivers or railways as line strings.")
-    return lines
 
 
 def _quotas(request: Request, townships: Sequence[Township]) -> dict[str, Quota]:

@@ -6,6 +6,7 @@ is not done again, so a killed run goes on where it stopped and gives the same b
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -22,6 +23,7 @@ from geogrid.errors import ImageryError
 from geogrid.partition.atoms import Atoms, grow
 from geogrid.partition.barriers import Barriers, impose, survey
 from geogrid.partition.imagery import Imagery, Lattice, Window, numbered, rasterise
+from geogrid.partition.lines import GivenLines
 from geogrid.partition.vectorise import Outlines, outline_zones
 from geogrid.partition.zones import SEEN, Preset, assign, border_lengths
 from geogrid.schema import EXCHANGE_CRS
@@ -36,6 +38,8 @@ _OPEN_LAND_WEIGHT = np.float32(0.1)
 _BUILT_UP_WORTH = 4.0
 # Atoms in a mean micro-grid by households: 6 inhabited ones balance within 14 %.
 _ATOMS_BY_HOUSEHOLDS = 6.0
+# Metres around a crossing within which a dividing line is open.
+_BRIDGE = 10.0
 # Buildings share an atom up to this share of a mean micro-grid.
 _HEAVIEST = 0.25
 
@@ -56,8 +60,8 @@ class Township:
         A household layer was given: weights are households, not built-up area.
     footprints : (f,) polygons
         Buildings near it, metres; none where buildings are given as points.
-    lines : (l,) line strings
-        Given barriers near it, metres.
+    lines : GivenLines
+        Given barriers near it.
     atoms_per_pixel : float
         How finely the land is to be cut.
     households_per_microgrid : float
@@ -75,7 +79,7 @@ class Township:
     houses: NDArray[np.float64]
     has_houses: bool
     footprints: NDArray[np.object_]
-    lines: NDArray[np.object_]
+    lines: GivenLines
     atoms_per_pixel: float
     households_per_microgrid: float
     preset: Preset
@@ -245,12 +249,25 @@ def _house_raster(township: Township, window: Window) -> NDArray[np.float32]:
     return households
 
 
-def _line_pixels(township: Township, window: Window) -> list[NDArray[np.int32]]:
-    lattice, pixels = township.imagery.lattice, []
-    for line in _near(township.lines, lattice, window):
+def _line_pixels(
+    lines: NDArray[np.object_], lattice: Lattice, window: Window
+) -> list[NDArray[np.int32]]:
+    pixels = []
+    for line in lines:
         row, col = lattice.pixels(shapely.get_coordinates(line), window)
         pixels.append(np.column_stack([col, row]).astype(np.int32))
     return pixels
+
+
+def _walls(lines: GivenLines, lattice: Lattice, window: Window) -> NDArray[np.bool_]:
+    """Return the pixels of dividing lines, but for those around crossings."""
+    walls = np.zeros(window.shape, np.uint8)
+    pixels = _line_pixels(lines.shapes[lines.dividing], lattice, window)
+    cv2.polylines(walls, pixels, isClosed=False, color=1)
+    row, col = lattice.pixels(lines.crossings, window)
+    for place in zip(col.tolist(), row.tolist(), strict=True):
+        cv2.circle(walls, place, math.ceil(_BRIDGE / lattice.step), color=0, thickness=-1)
+    return walls > 0
 
 
 def _village_arrays(
@@ -260,7 +277,10 @@ def _village_arrays(
     window, inside, seen = land
     lattice = township.imagery.lattice
     buildings = numbered(_near(township.footprints, lattice, window), lattice, window)
-    relief = impose(seen, buildings >= 0, _line_pixels(township, window))
+    lines = township.lines.near(shapely.box(*lattice.bounds(window)))
+    walls = _walls(lines, lattice, window) if lines.dividing.any() else None
+    pixels = _line_pixels(lines.shapes, lattice, window)
+    relief = impose(seen, buildings >= 0, pixels, walls)
     households = _house_raster(township, window)
     mass = np.float32(township.atoms_per_pixel) * (1 + _BUILT_UP_WORTH * seen.built_up)
     mass += np.float32(_ATOMS_BY_HOUSEHOLDS / township.households_per_microgrid) * households

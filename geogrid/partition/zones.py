@@ -122,7 +122,7 @@ def _graph(atoms: Atoms, discount: float) -> Graph:
         neighbour=neighbour,
         cost=np.tile(cost, 2)[order],
         show=np.tile(show, 2)[order],
-        shut=np.zeros(len(order), bool),
+        shut=np.tile(atoms.shut, 2)[order],
         load=load,
         area=atoms.area,
         outer=atoms.outer,
