@@ -42,8 +42,8 @@ class Preset:
 
 
 PRESETS = {
-    "balanced": Preset(discount=0.7, evenness=20.0, thrift=0.5),
-    "follow-roads": Preset(discount=0.35, evenness=20.0, thrift=0.5),
+    "balanced": Preset(discount=0.7, evenness=15.0, thrift=0.5),
+    "follow-roads": Preset(discount=0.35, evenness=15.0, thrift=0.5),
     "even": Preset(discount=0.7, evenness=60.0, thrift=0.5),
 }
 
