@@ -128,7 +128,7 @@ def test_counts_are_exact_and_the_coverage_is_proven_by_overlay(inputs, tmp_path
 
 
 def test_borders_follow_what_the_imagery_shows(inputs, tmp_path: Path) -> None:
-    for level in divided(request_for(*inputs), tmp_path / "work").report:
+    for level in divided(request_for(*inputs), tmp_path / "work").report.levels:
         assert level.seen > 1.3 * level.seen_by_chance
 
 
@@ -484,7 +484,7 @@ def test_real_scenes_are_divided_exactly(
     assert (edition.counts()["grid"], edition.counts()["microgrid"]) == (n_grids, n_microgrids)
     assert division.findings.ok
     assert_proven(edition, frame.to_crs("EPSG:4490").geometry[0])
-    for level in division.report:
+    for level in division.report.levels:
         assert level.seen > 1.5 * level.seen_by_chance
 
 

@@ -81,7 +81,7 @@ class Summary:
                  f"{len(self.findings)}"),
             ]
         )  # fmt: skip
-        for level in self.division.report:
+        for level in self.division.report.levels:
             name = ("网格" if level.level == "grid" else "微网格") if zh else level.level
             lines += _rows(
                 [

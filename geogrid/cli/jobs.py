@@ -29,7 +29,7 @@ def divide(request: Request, output: Path, engine: Engine, console: Console) -> 
             division = partition(request, folder, engine=engine, progress=tick)
             tick("writing", 0, 1)
             store.write_edition(
-                division.edition, output, tables={"report": as_table(division.report)}
+                division.edition, output, tables={"report": as_table(division.report.levels)}
             )
             tick("writing", 1, 1)
     except GeogridError:
@@ -50,7 +50,7 @@ def division_json(division: Division) -> dict[str, object]:
         "weights": info.weights,
         "coverage_rate": division.findings.coverage_rate,
         "repairs": len(division.repairs),
-        "report": as_table(division.report).to_dict("records"),
+        "report": as_table(division.report.levels).to_dict("records"),
     }
 
 
@@ -72,7 +72,7 @@ def division_text(division: Division, lang: str) -> str:
         n = len(division.repairs)
         lines.append(f"行政边界修正 {n} 处:" if zh else f"{n} repairs of the boundaries:")
         lines += [f"  {r.message_zh if zh else r.message_en}" for r in division.repairs[:20]]
-    for level in division.report:
+    for level in division.report.levels:
         lines.append(_level_text(level, zh))
     return "\n".join(lines)
 

@@ -22,7 +22,8 @@ from geogrid.partition.apportion import capped, loads, webster
 from geogrid.partition.assemble import assemble, gather
 from geogrid.partition.boundaries import Boundaries, read_boundaries, working_crs
 from geogrid.partition.imagery import Imagery, ImagerySource, open_imagery, outline
-from geogrid.partition.report import LevelReport, measure
+from geogrid.partition.norms import Norms
+from geogrid.partition.report import Report, measure
 from geogrid.partition.townships import (
     Quota,
     Township,
@@ -59,6 +60,8 @@ class Request:
         Metres a pixel to work at.
     date : str
         Day of issue, YYYY-MM-DD.
+    norms : Norms, optional
+        Households that units of some kind should have; the report compares with them.
     """
 
     boundaries: Path
@@ -70,6 +73,7 @@ class Request:
     barriers: Path | None = None
     resolution: float | None = None
     seed: int = 1
+    norms: Norms | None = None
 
     def __post_init__(self) -> None:
         """Refuse counts that no city could have."""
@@ -98,7 +102,7 @@ class Division:
 
     edition: Edition
     repairs: list[Repair]
-    report: list[LevelReport]
+    report: Report
     findings: Findings
 
 
@@ -156,7 +160,10 @@ def partition(
             "Please report this with the boundaries."
         )
     tell("edition", 2, 2)
-    return Division(edition, boundaries.repairs, measure(edition, pieces, codes), findings)
+    tell("report", 0, 1)
+    report = measure(edition, pieces, codes, houses=houses, norms=request.norms)
+    tell("report", 1, 1)
+    return Division(edition, boundaries.repairs, report, findings)
 
 
 def _each(

@@ -87,13 +87,6 @@ def neighbour_rows(
     return row, np.concatenate([second, first])[order].astype(np.int32), order
 
 
-def border_lengths(atoms: Atoms, zone: NDArray[np.int32]) -> tuple[float, float]:
-    """Return the length of the borders between zones, and of those that are seen, in pixels."""
-    between = zone[atoms.first] != zone[atoms.second]
-    seen = between & (atoms.strength >= SEEN)
-    return float(atoms.length[between].sum()), float(atoms.length[seen].sum())
-
-
 def _divide(graph: _Graph, n_zones: int, rng: np.random.Generator) -> NDArray[np.int32]:
     cost = graph.length * (1 - (1 - _DISCOUNT) * graph.show)
     start = kernel.bisect(graph.row, graph.neighbour, cost, graph.show, graph.load, n_zones, rng)
