@@ -126,6 +126,12 @@ def partition(
     imagery_date: Annotated[
         str | None, typer.Option("--imagery-date", help="Day of imagery that does not say it.")
     ] = None,
+    norms: Annotated[
+        str, typer.Option("--norms", help="Households by kind, urban=300-500/30-50,rural=20-40.")
+    ] = "",
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Folder for report.json, .csv, weak_edges.gpkg.")
+    ] = None,
     seed: Seed = 1,
     date: Date = None,
     workers: Workers = None,
@@ -139,6 +145,7 @@ def partition(
     with errors_as_exit_codes(console):
         from geogrid.cli.jobs import divide, division_json, division_text
         from geogrid.partition.imagery import ImagerySource
+        from geogrid.partition.norms import Norms
         from geogrid.partition.pipeline import Request
 
         source = ImagerySource(
@@ -148,9 +155,9 @@ def partition(
         )  # fmt: skip
         request = Request(
             boundaries, source, grids, microgrids, _today(date), households, barriers,
-            resolution, seed,
+            resolution, seed, Norms.parse(norms) if norms else None,
         )  # fmt: skip
-        division = divide(request, output, _engine(workers, scheduler), console)
+        division = divide(request, output, _engine(workers, scheduler), console, report=report)
         _answer(division_json(division), division_text(division, lang), as_json)
 
 

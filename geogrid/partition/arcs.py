@@ -1,8 +1,8 @@
 """The borders of a new edition: how long they are, what they follow, and where nothing shows.
 
 Lengths come from the edition's geometry; what a border follows was measured between the pixels and
-holds for the border of two micro-grids as a share of its length. A border of two grids is the sum of
-the borders of their micro-grids.
+holds for the border of two micro-grids as a share of its length. A border of two grids is the sum
+of the borders of their micro-grids.
 """
 
 from dataclasses import dataclass
@@ -58,7 +58,9 @@ def microgrid_borders(edition: Edition, pieces: Pieces, codes: NDArray[np.str_])
     edges = half_edges(table.geometry.to_numpy())
     twin = match(edges).twin
     once = np.flatnonzero(twin < np.arange(len(edges)))
-    sides = np.column_stack([edges.owners[once], np.where(twin[once] < 0, -1, edges.owners[twin[once]])])
+    sides = np.column_stack(
+        [edges.owners[once], np.where(twin[once] < 0, -1, edges.owners[twin[once]])]
+    )
     length = _metres(edges[once], edition.info.working_crs)
     village = pd.factorize(_village_of(edition))[0]
     inner = (sides[:, 1] >= 0) & (village[sides[:, 0]] == village[sides[:, 1]])
@@ -147,8 +149,8 @@ def _lines(ends: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.obj
     segments = shapely.linestrings(to_degrees(ends[order]).reshape(-1, 2, 2))
     loose = shapely.multilinestrings(segments, indices=number[order])
     parts, of = shapely.get_parts(shapely.line_merge(loose), return_index=True)
-    joined: NDArray[np.object_] = shapely.multilinestrings(parts, indices=of)
-    return shapely.normalize(joined)
+    joined: NDArray[np.object_] = shapely.normalize(shapely.multilinestrings(parts, indices=of))
+    return joined
 
 
 def _metres(edges: HalfEdges, crs: str) -> NDArray[np.float64]:

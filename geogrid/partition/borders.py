@@ -139,7 +139,8 @@ def _by_chance(
         lined = cv2.blur(on_line.astype(np.float32), size)[whole]
         seen = cv2.blur(off, size)[whole] >= SEEN * (1 - lined)
         counts += ((1 - lined)[seen & (lined < 1)].sum(), lined.sum(), whole.sum())
-    return counts[:2] / max(counts[2], 1.0)
+    shares: NDArray[np.float64] = counts[:2] / max(counts[2], 1.0)
+    return shares
 
 
 def _links(
@@ -161,7 +162,9 @@ def _links(
     ends = np.unique(np.column_stack([np.repeat(pair, 2), corners.reshape(-1, 2)]), axis=0)
     open_ends = ends[_leads_on(atoms, visible, ends[:, 1:]), 0]
     joined = np.bincount(open_ends, minlength=m) >= 2
-    return hidden & straight & (length * step <= _LONGEST_LINK) & joined
+    short = length * step <= _LONGEST_LINK
+    link: NDArray[np.bool_] = hidden & straight & short & joined
+    return link
 
 
 def _pixel_edges(
@@ -183,9 +186,7 @@ def _pixel_edges(
     return pair, corners.mean(axis=1), corners
 
 
-def _pair_of(
-    atoms: Atoms, one: NDArray[np.int32], other: NDArray[np.int32]
-) -> NDArray[np.int64]:
+def _pair_of(atoms: Atoms, one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.int64]:
     """Return the row of each pair of atoms that touch; pairs are sorted."""
     n = len(atoms)
     keys = atoms.first.astype(np.int64) * n + atoms.second
@@ -196,7 +197,7 @@ def _pair_of(
 def _extent(
     pair: NDArray[np.int64], middle: NDArray[np.float64], m: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return width and length, in pixels, of the evenly filled bars with the spread of each pair."""
+    """Return width and length, in pixels, of the even bar that spreads as each pair's edges do."""
     count = np.maximum(np.bincount(pair, minlength=m), 1)
     mean = np.column_stack([np.bincount(pair, axis, m) for axis in middle.T]) / count[:, None]
     row, col = (middle - mean[pair]).T
@@ -212,7 +213,12 @@ def _leads_on(
     """Return from which corners (row, col) something visible leads on, an outline included."""
     padded = np.pad(atoms.labels, 1, constant_values=-1)
     row, col = corners.T
-    around = [padded[row, col], padded[row, col + 1], padded[row + 1, col + 1], padded[row + 1, col]]
+    around = [
+        padded[row, col],
+        padded[row, col + 1],
+        padded[row + 1, col + 1],
+        padded[row + 1, col],
+    ]
     leads = np.zeros(len(corners), bool)
     for one, other in zip(around, [*around[1:], around[0]], strict=True):
         apart = one != other

@@ -1,12 +1,11 @@
 """What a division does to buildings: which ones it cuts, and which units have nobody in them."""
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from geogrid.edition import Edition, to_metres
+from geogrid.edition import Edition
 from geogrid.partition.assemble import Pieces
 
 CUT_SHARE = 0.01
@@ -37,7 +36,11 @@ def buildings_cut(
     village = edition.units["grid"].set_index("code")["parent"].reindex(grid).to_numpy()
     whole = shapely.area(near)
     cut = {}
-    for level, unit in (("microgrid", table["code"].to_numpy()), ("grid", grid), ("village", village)):
+    for level, unit in (
+        ("microgrid", table["code"].to_numpy()),
+        ("grid", grid),
+        ("village", village),
+    ):
         inside = pd.Series(part).groupby([building, unit[micro]]).sum()
         most = inside.groupby(level=0).max()
         cut[level] = int((most.to_numpy() < (1 - CUT_SHARE) * whole[most.index]).sum())
@@ -45,7 +48,7 @@ def buildings_cut(
 
 
 def empty_microgrids(
-    edition: Edition, pieces: Pieces, points: NDArray[np.object_]
+    edition: Edition, pieces: Pieces, metric: NDArray[np.object_], buildings: NDArray[np.object_]
 ) -> pd.DataFrame:
     """List the micro-grids without households, with the reason.
 
@@ -55,40 +58,34 @@ def empty_microgrids(
 
     Parameters
     ----------
-    points : (h,) points
-        Centres of the buildings in EPSG:4490.
+    metric : (n,) polygons
+        The micro-grids in the working CRS.
+    buildings : (h,) polygons or points
+        In the working CRS; a building stands where its centroid lies.
 
     Returns
     -------
     DataFrame
-        `code`, `name`, `reason`, `buildings` in it, `village_microgrids`, `village_inhabited_atoms`,
-        `area_m2`, `lon`, `lat`; by code.
+        `code`, `name`, `reason`, `buildings` in it, `village_microgrids`,
+        `village_inhabited_atoms`, `area_m2`, `lon`, `lat`; by code.
     """
     table = edition.units["microgrid"]
     grid = edition.units["grid"].set_index("code")["parent"]
     village = grid.reindex(table["parent"]).to_numpy()
     rows = np.flatnonzero(table["households"] == 0)
-    empty: gpd.GeoDataFrame = table.iloc[rows]
-    shapes = empty.geometry.to_numpy()
-    unit, _ = shapely.STRtree(points).query(shapes, predicate="intersects")
+    empty = table.iloc[rows]
+    unit, near = shapely.STRtree(buildings).query(metric[rows])
+    unit = unit[shapely.intersects(metric[rows[unit]], shapely.centroid(buildings[near]))]
     inhabited = pd.Series(pieces.atom_village[pieces.atom_weight > 0]).value_counts()
     found = pd.DataFrame({"code": empty["code"].to_numpy(), "name": empty["name"].to_numpy()})
     found["buildings"] = np.bincount(unit, minlength=len(rows))
     quota = pd.Series(village).value_counts()
     found["village_microgrids"] = quota.reindex(village[rows]).to_numpy(np.int64)
-    found["village_inhabited_atoms"] = (
-        inhabited.reindex(village[rows]).fillna(0).to_numpy(np.int64)
-    )
+    found["village_inhabited_atoms"] = inhabited.reindex(village[rows]).fillna(0).to_numpy(np.int64)
     forced = found["village_inhabited_atoms"] < found["village_microgrids"]
     reason = np.where(found["buildings"] > 0, "no_households", "open_land")
     found.insert(2, "reason", np.where(forced, "quota", reason))
     found["area_m2"] = empty["area_m2"].to_numpy()
-    found[["lon", "lat"]] = shapely.get_coordinates(shapely.point_on_surface(shapes))
+    inside = shapely.point_on_surface(empty.geometry.to_numpy())
+    found[["lon", "lat"]] = shapely.get_coordinates(inside)
     return found
-
-
-def footprints_of(houses: gpd.GeoDataFrame, crs: str) -> NDArray[np.object_]:
-    """Return the polygons among the buildings in a metric CRS."""
-    shapes = houses.geometry.to_numpy()
-    areal: NDArray[np.object_] = houses.geometry[shapely.get_dimensions(shapes) == 2].to_crs(crs).to_numpy()
-    return areal

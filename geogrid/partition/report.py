@@ -1,6 +1,7 @@
 """What a division is worth: balance, shape, borders that can be seen, buildings kept whole."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -18,9 +19,8 @@ from geogrid.partition.balance import (
     floor,
     floor_of_atoms,
 )
-from geogrid.partition.buildings import buildings_cut, empty_microgrids, footprints_of
+from geogrid.partition.buildings import buildings_cut, empty_microgrids
 from geogrid.partition.norms import Norms
-from geogrid.schema import EXCHANGE_CRS
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +149,10 @@ def measure(
     cut: dict[str, int] = {}
     empty = None
     if houses is not None:
-        footprints = footprints_of(houses, edition.info.working_crs)
+        shapes = houses.geometry.to_crs(edition.info.working_crs).to_numpy()
+        footprints = shapes[shapely.get_dimensions(shapes) == 2]
         cut = buildings_cut(edition, metric["microgrid"], footprints) if len(footprints) else {}
-        empty = empty_microgrids(edition, pieces, _centres(houses))
+        empty = empty_microgrids(edition, pieces, metric["microgrid"], shapes)
     levels = [
         LevelReport(
             level=level,
@@ -191,7 +192,7 @@ def _weights(
 
 def _balance(
     edition: Edition, level: str, load: NDArray[np.float64], pieces: Pieces
-) -> dict[str, float]:
+) -> dict[str, Any]:
     parent = edition.units[level]["parent"].to_numpy()
     grid = edition.units["grid"].set_index("code")["parent"]
     village = parent if level == "grid" else grid.reindex(parent).to_numpy()
@@ -208,7 +209,7 @@ def _balance(
     }
 
 
-def _norm(edition: Edition, level: str, norms: Norms | None) -> dict[str, float | None]:
+def _norm(edition: Edition, level: str, norms: Norms | None) -> dict[str, Any]:
     table = edition.units[level]
     names = ("norm_p5", "norm_p50", "norm_p95", "norm_max", "norm_within")
     if norms is None or table["households"].sum() == 0:
@@ -221,7 +222,7 @@ def _norm(edition: Edition, level: str, norms: Norms | None) -> dict[str, float 
     return dict(zip(names, (spread.p5, spread.p50, spread.p95, spread.max, within), strict=True))
 
 
-def _shape(metric: NDArray[np.object_]) -> dict[str, float]:
+def _shape(metric: NDArray[np.object_]) -> dict[str, Any]:
     area = shapely.area(metric)
     round_ = 4 * np.pi * area / shapely.length(metric) ** 2
     reock = area / (np.pi * shapely.minimum_bounding_radius(metric) ** 2)
@@ -233,7 +234,7 @@ def _shape(metric: NDArray[np.object_]) -> dict[str, float]:
     }
 
 
-def _borders(borders: Borders, chance: NDArray[np.float64]) -> dict[str, float]:
+def _borders(borders: Borders, chance: NDArray[np.float64]) -> dict[str, Any]:
     length, seen, lined, link = borders.table[["length", "seen", "lined", "link"]].sum()
     every = length + borders.administrative
     inner = max(length, 1e-9)
@@ -249,9 +250,3 @@ def _borders(borders: Borders, chance: NDArray[np.float64]) -> dict[str, float]:
         "border_unseen": (length - seen - lined - link) / every,
         "border_administrative": borders.administrative / every,
     }
-
-
-def _centres(houses: gpd.GeoDataFrame) -> NDArray[np.object_]:
-    points = gpd.GeoSeries(shapely.centroid(houses.geometry.to_numpy()), crs=houses.crs)
-    centres: NDArray[np.object_] = points.to_crs(EXCHANGE_CRS).to_numpy()
-    return centres

@@ -291,9 +291,7 @@ def _runs(labels: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
     return {"runs": flat[starts], "lengths": lengths, "shape": np.array(labels.shape)}
 
 
-def _load_village(
-    grown: Mapping[str, NDArray[Any]], number: int
-) -> tuple[Atoms, Window, Evidence]:
+def _load_village(grown: Mapping[str, NDArray[Any]], number: int) -> tuple[Atoms, Window, Evidence]:
     names = [field.name for field in fields(Atoms) if field.name != "labels"]
     arrays = {name: grown[f"{number}.{name}"] for name in names}
     row, col = grown[f"{number}.place"].tolist()
