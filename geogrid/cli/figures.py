@@ -6,6 +6,7 @@ from collections.abc import Callable
 from geogrid.partition.report import LevelReport, Report
 
 _NAME_WIDTH, _VALUE_WIDTH = 40, 29
+_MANY = 9.995  # from here on a percentage would take too many digits
 _HEADINGS = (("grid", "网格", "grids"), ("microgrid", "微网格", "micro-grids"))
 
 
@@ -59,12 +60,17 @@ def _figures(levels: list[LevelReport]) -> list[tuple[str, str, list[str]]]:
 
 def _balance(level: LevelReport) -> str:
     shares = (level.balance_p5, level.balance_p50, level.balance_p95, level.balance_max)
-    return " / ".join(f"{share:+.0%}" for share in shares)
+    return _listed(shares)
 
 
 def _norm(level: LevelReport) -> str:
     shares = (level.norm_p5, level.norm_p50, level.norm_p95, level.norm_max)
-    return " / ".join(f"{share:+.0%}" for share in shares if share is not None)
+    return _listed(tuple(share for share in shares if share is not None))
+
+
+def _listed(shares: tuple[float, ...]) -> str:
+    """Return shares in short: +27% for a quarter more, x21 for twenty-one times as much."""
+    return " / ".join(f"{share:+.0%}" if share < _MANY else f"x{share + 1:.0f}" for share in shares)
 
 
 def _within(level: LevelReport) -> str:
