@@ -100,18 +100,18 @@ def zone_borders(
     """
     between = np.flatnonzero(zone[atoms.first] != zone[atoms.second])
     pair = np.sort(np.column_stack([zone[atoms.first], zone[atoms.second]])[between], axis=1)
-    zones, number = np.unique(pair, axis=0, return_inverse=True)
-    number = number.ravel()
+    n = int(zone.max()) + 1
+    key, number = np.unique(pair[:, 0].astype(np.int64) * n + pair[:, 1], return_inverse=True)
     off = (atoms.length - shown.lined)[between]
     seen = shown.contrast[between] >= SEEN
     link = _links(atoms, zone, shown, step)[between]
 
     def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(number, values, len(zones)).astype(np.float64)
+        return np.bincount(number, values, len(key)).astype(np.float64)
 
     whole = total(off)
     return ZoneBorders(
-        zones=zones.reshape(-1, 2).astype(np.int32),
+        zones=np.column_stack([key // n, key % n]).astype(np.int32),
         length=total(atoms.length[between]),
         seen=total(off * seen),
         lined=total(shown.lined[between]),
@@ -130,15 +130,22 @@ def _by_chance(
     They are judged like borders: over stretches as long as the mean border between two atoms.
     """
     counts = np.zeros(3)
-    for climb_of, land in ((relief, inside), (relief.T, inside.T)):
-        climb = np.maximum(climb_of[1:], climb_of[:-1])
+    for down, right in ((1, 0), (0, 1)):
+        near = np.s_[: relief.shape[0] - down, : relief.shape[1] - right]
+        far = np.s_[down:, right:]
+        size = (stretch, 1) if down else (1, stretch)
+        climb = np.maximum(relief[near], relief[far])
+        land = (inside[near] & inside[far]).astype(np.uint8)
+        whole = cv2.erode(land, np.ones(size[::-1], np.uint8), borderValue=0) > 0
         on_line = climb == HIGHEST
-        off = np.where(on_line, np.float32(0), climb / np.float32(256)).astype(np.float32)
-        size = (stretch, 1)
-        whole = cv2.blur((land[1:] & land[:-1]).astype(np.float32), size) > 1 - 0.5 / stretch
+        if not on_line.any():
+            mean = cv2.blur(climb.astype(np.float32), size)[whole]
+            counts += ((mean >= SEEN * 256).sum(), 0, len(mean))
+            continue
+        off = np.where(on_line, np.float32(0), climb.astype(np.float32))
         lined = cv2.blur(on_line.astype(np.float32), size)[whole]
-        seen = cv2.blur(off, size)[whole] >= SEEN * (1 - lined)
-        counts += ((1 - lined)[seen & (lined < 1)].sum(), lined.sum(), whole.sum())
+        seen = cv2.blur(off, size)[whole] >= SEEN * 256 * (1 - lined)
+        counts += ((1 - lined)[seen & (lined < 1)].sum(), lined.sum(), len(lined))
     shares: NDArray[np.float64] = counts[:2] / max(counts[2], 1.0)
     return shares
 
@@ -159,9 +166,12 @@ def _links(
     m = len(atoms.length)
     width, length = _extent(pair, middle, m)
     straight = width <= np.maximum(_STAIRS, _STRAIGHT * length)
-    ends = np.unique(np.column_stack([np.repeat(pair, 2), corners.reshape(-1, 2)]), axis=0)
-    open_ends = ends[_leads_on(atoms, visible, ends[:, 1:]), 0]
-    joined = np.bincount(open_ends, minlength=m) >= 2
+    height, width_ = atoms.labels.shape[0] + 1, atoms.labels.shape[1] + 1
+    place = corners[..., 0] * width_ + corners[..., 1]
+    ends = np.unique((pair[:, None] * (height * width_) + place).ravel())
+    of, place = np.divmod(ends, height * width_)
+    leads = _leads_on(atoms, visible, np.column_stack(np.divmod(place, width_)))
+    joined = np.bincount(of[leads], minlength=m) >= 2
     short = length * step <= _LONGEST_LINK
     link: NDArray[np.bool_] = hidden & straight & short & joined
     return link
@@ -171,16 +181,19 @@ def _pixel_edges(
     atoms: Atoms, zone: NDArray[np.int32]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
     """Return the pixel edges between zones: pair of atoms, middle (row, col), both corners."""
-    zones = np.append(zone, np.int32(-1))[atoms.labels]
+    labels = atoms.labels
+    zones = np.append(zone, np.int32(-1)).take(labels, mode="wrap")
     found = []
-    for way in ((1, 0), (0, 1)):
-        down, right = way
-        near = np.s_[: zones.shape[0] - down, : zones.shape[1] - right]
-        far = np.s_[down:, right:]
-        row, col = np.nonzero((zones[near] != zones[far]) & (zones[near] >= 0) & (zones[far] >= 0))
-        pair = _pair_of(atoms, atoms.labels[row, col], atoms.labels[row + down, col + right])
-        last = np.column_stack([row + 1, col + 1])
-        found.append((pair, np.stack([last - [right, down], last], axis=1)))
+    for down, right in ((1, 0), (0, 1)):
+        near = zones[: labels.shape[0] - down, : labels.shape[1] - right]
+        # Few pixels lie at a border of zones: all else is asked of them only.
+        place = np.flatnonzero(near != zones[down:, right:])
+        row, col = np.divmod(place, near.shape[1])
+        one, other = labels[row, col], labels[row + down, col + right]
+        between = (one >= 0) & (other >= 0)
+        last = np.column_stack([row, col])[between] + 1
+        corners = np.stack([last - [right, down], last], axis=1)
+        found.append((_pair_of(atoms, one[between], other[between]), corners))
     pair = np.concatenate([some for some, _ in found])
     corners = np.concatenate([some for _, some in found])
     return pair, corners.mean(axis=1), corners
