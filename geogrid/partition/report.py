@@ -149,7 +149,7 @@ def measure(
     cut: dict[str, int] = {}
     empty = None
     if houses is not None:
-        shapes = houses.geometry.to_crs(edition.info.working_crs).to_numpy()
+        shapes = _in_metres(houses, edition.info.working_crs)
         footprints = shapes[shapely.get_dimensions(shapes) == 2]
         cut = buildings_cut(edition, metric["microgrid"], footprints) if len(footprints) else {}
         empty = empty_microgrids(edition, pieces, metric["microgrid"], shapes)
@@ -173,6 +173,13 @@ def measure(
 def as_table(levels: list[LevelReport]) -> pd.DataFrame:
     """Return the figures of the levels as rows, without columns in which nothing was measured."""
     return pd.DataFrame([asdict(level) for level in levels]).dropna(axis="columns", how="all")
+
+
+def _in_metres(houses: gpd.GeoDataFrame, crs: str) -> NDArray[np.object_]:
+    # GeoPandas projects a million shapes onto the same plane when only the order of axes differs.
+    same = houses.crs.equals(crs, ignore_axis_order=True)
+    shapes: NDArray[np.object_] = (houses if same else houses.to_crs(crs)).geometry.to_numpy()
+    return shapes
 
 
 def _weights(
