@@ -132,6 +132,12 @@ def partition(
     quality: Annotated[
         int, typer.Option("--quality", help="Tries a village; the best is taken.")
     ] = 1,
+    norms: Annotated[
+        str, typer.Option("--norms", help="Households by kind, urban=300-500/30-50,rural=20-40.")
+    ] = "",
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Folder for report.json, .csv, weak_edges.gpkg.")
+    ] = None,
     seed: Seed = 1,
     date: Date = None,
     workers: Workers = None,
@@ -145,6 +151,7 @@ def partition(
     with errors_as_exit_codes(console):
         from geogrid.cli.jobs import divide, division_json, division_text
         from geogrid.partition.imagery import ImagerySource
+        from geogrid.partition.norms import Norms
         from geogrid.partition.pipeline import Request
 
         source = ImagerySource(
@@ -154,9 +161,9 @@ def partition(
         )  # fmt: skip
         request = Request(
             boundaries, source, grids, microgrids, _today(date), households, barriers,
-            resolution, seed, preset, quality,
+            resolution, seed, preset, quality, Norms.parse(norms) if norms else None,
         )  # fmt: skip
-        division = divide(request, output, _engine(workers, scheduler), console)
+        division = divide(request, output, _engine(workers, scheduler), console, report=report)
         _answer(division_json(division), division_text(division, lang), as_json)
 
 

@@ -1,8 +1,10 @@
 """Put the townships' polygons together: one topology, codes, names, areas, all levels."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -39,46 +41,64 @@ class Pieces:
         Number of the grid inside its village.
     weight : (n,) float
         What was balanced: households, or built-up area in pixels.
-    borders : (villages, 6) float
-        Metres of inner borders between grids and of those seen in the imagery, the same for
-        micro-grids, and m² of the village, those that would be seen by chance first.
+    pairs : (k, 2) int64
+        Pieces of one village that touch, the lower first.
+    along : (k, 4) float
+        Of their border: the shares of its length on edges seen in the imagery, on given lines and
+        on links, and its mean relief off given lines in Lab units.
+    chance : (villages, 3) float
+        Pixels of each village: those that borders drawn blindly would see, those on given lines,
+        all.
+    atom_weight : (a,) float
+        What was balanced, of every atom.
+    atom_village : (a,) text
+        Code of the village of every atom.
     """
 
     polygons: NDArray[np.object_]
     village: NDArray[np.str_]
     grid: NDArray[np.int64]
     weight: NDArray[np.float64]
-    borders: NDArray[np.float64]
+    pairs: NDArray[np.int64]
+    along: NDArray[np.float64]
+    chance: NDArray[np.float64]
+    atom_weight: NDArray[np.float64]
+    atom_village: NDArray[np.str_]
 
 
 def gather(townships: Sequence[Township]) -> Pieces:
     """Read what the townships saved and node the borders between villages from both sides."""
-    xy, sizes, owners, village, grid, weight, inserted, borders = ([] for _ in range(8))
+    columns: dict[str, list[NDArray[Any]]] = defaultdict(list)
     n = 0
     for township in townships:
         with np.load(township.zones_file) as saved:
-            xy.append(saved["xy"])
-            sizes.append(np.diff(saved["starts"]))
-            owners.append(saved["owners"] + n)
-            village.append(np.array(township.codes)[saved["village"]])
-            grid.append(saved["grid"])
-            weight.append(saved["weight"])
-            inserted.append(saved["inserted"])
-            borders.append(saved["borders"])
-        n += len(grid[-1])
-    starts = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
-    rings, starts = node_shared(np.concatenate(xy), starts, np.concatenate(inserted))
+            codes = np.array(township.codes)
+            columns["sizes"].append(np.diff(saved["starts"]))
+            columns["owners"].append(saved["owners"] + n)
+            columns["pairs"].append(saved["pairs"] + n)
+            columns["village"].append(codes[saved["village"]])
+            columns["atom_village"].append(np.repeat(codes, saved["atoms"]))
+            for name in ("xy", "grid", "weight", "inserted", "along", "chance", "atom_weight"):
+                columns[name].append(saved[name])
+        n += len(columns["grid"][-1])
+    whole = {name: np.concatenate(parts) for name, parts in columns.items()}
+    starts = np.concatenate([[0], np.cumsum(whole["sizes"])])
+    rings, starts = node_shared(whole["xy"], starts, whole["inserted"])
     polygons = shapely.from_ragged_array(
         shapely.GeometryType.POLYGON,
         to_degrees(rings),
-        (starts, np.searchsorted(np.concatenate(owners), np.arange(n + 1))),
+        (starts, np.searchsorted(whole["owners"], np.arange(n + 1))),
     )
     return Pieces(
         polygons=shapely.normalize(_without_crossings(polygons)),
-        village=np.concatenate(village),
-        grid=np.concatenate(grid).astype(np.int64),
-        weight=np.concatenate(weight),
-        borders=np.concatenate(borders),
+        village=whole["village"],
+        grid=whole["grid"].astype(np.int64),
+        weight=whole["weight"],
+        pairs=whole["pairs"].astype(np.int64),
+        along=whole["along"],
+        chance=whole["chance"],
+        atom_weight=whole["atom_weight"],
+        atom_village=whole["atom_village"],
     )
 
 

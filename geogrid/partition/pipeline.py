@@ -23,7 +23,8 @@ from geogrid.partition.assemble import assemble, gather
 from geogrid.partition.boundaries import Boundaries, read_boundaries, working_crs
 from geogrid.partition.imagery import Imagery, ImagerySource, open_imagery, outline
 from geogrid.partition.lines import read_lines
-from geogrid.partition.report import LevelReport, measure
+from geogrid.partition.norms import Norms
+from geogrid.partition.report import Report, measure
 from geogrid.partition.townships import (
     Quota,
     Township,
@@ -66,6 +67,8 @@ class Request:
         What the division favours: balanced, follow-roads or even.
     quality : int
         How many divisions of a village are tried; the best is taken.
+    norms : Norms, optional
+        Households that units of some kind should have; the report compares with them.
     """
 
     boundaries: Path
@@ -79,6 +82,7 @@ class Request:
     seed: int = 1
     preset: str = "balanced"
     quality: int = 1
+    norms: Norms | None = None
 
     def __post_init__(self) -> None:
         """Refuse counts that no city could have, and unknown ways of dividing it."""
@@ -111,7 +115,7 @@ class Division:
 
     edition: Edition
     repairs: list[Repair]
-    report: list[LevelReport]
+    report: Report
     findings: Findings
 
 
@@ -169,7 +173,10 @@ def partition(
             "Please report this with the boundaries."
         )
     tell("edition", 2, 2)
-    return Division(edition, boundaries.repairs, measure(edition, pieces, codes), findings)
+    tell("report", 0, 1)
+    report = measure(edition, pieces, codes, houses=houses, norms=request.norms)
+    tell("report", 1, 1)
+    return Division(edition, boundaries.repairs, report, findings)
 
 
 def _each(

@@ -22,10 +22,11 @@ from geogrid.edition import integer_rings, to_metres
 from geogrid.errors import ImageryError
 from geogrid.partition.atoms import Atoms, grow
 from geogrid.partition.barriers import Barriers, impose, survey
+from geogrid.partition.borders import Evidence, ZoneBorders, evidence, zone_borders
 from geogrid.partition.imagery import Imagery, Lattice, Window, numbered, rasterise
 from geogrid.partition.lines import GivenLines
 from geogrid.partition.vectorise import Outlines, outline_zones
-from geogrid.partition.zones import SEEN, Preset, assign, border_lengths
+from geogrid.partition.zones import Preset, assign
 from geogrid.schema import EXCHANGE_CRS
 from geogrid.store import replacing
 
@@ -152,6 +153,7 @@ def divide_township(work: tuple[Township, Mapping[str, Quota]]) -> None:
         ]
     rings = integer_rings(np.concatenate([village.outlines.polygons for village in villages]))
     sizes = [len(village.grid) for village in villages]
+    before = np.cumsum([0, *sizes[:-1]])
     _save(
         township.zones_file,
         {
@@ -162,7 +164,16 @@ def divide_township(work: tuple[Township, Mapping[str, Quota]]) -> None:
             "grid": np.concatenate([village.grid for village in villages]),
             "weight": np.concatenate([village.weight for village in villages]),
             "inserted": np.concatenate([village.outlines.inserted for village in villages]),
-            "borders": np.array([village.borders for village in villages]),
+            "pairs": np.concatenate(
+                [
+                    village.borders.zones + first
+                    for village, first in zip(villages, before, strict=True)
+                ]
+            ),
+            "along": np.concatenate([_along(village.borders) for village in villages]),
+            "chance": np.array([village.chance for village in villages]),
+            "atom_weight": np.concatenate([village.atom_weight for village in villages]),
+            "atoms": np.array([len(village.atom_weight) for village in villages]),
         },
     )
 
@@ -172,14 +183,16 @@ class _Village:
     outlines: Outlines
     grid: NDArray[np.int32]
     weight: NDArray[np.float64]
-    borders: tuple[float, ...]
+    borders: ZoneBorders
+    chance: NDArray[np.float64]
+    atom_weight: NDArray[np.float64]
 
 
 def _divide_village(
     township: Township, number: int, grown: Mapping[str, NDArray[Any]], quota: Quota
 ) -> _Village:
     lattice = township.imagery.lattice
-    village, window, chance = _load_village(grown, number)
+    village, window, shown = _load_village(grown, number)
     grid, microgrid = assign(
         village,
         n_grids=quota.n_grids,
@@ -198,14 +211,16 @@ def _divide_village(
     )
     grid_of = np.zeros(quota.n_microgrids, np.int32)
     grid_of[microgrid] = grid
-    borders = [
-        total * lattice.step
-        for zone in (grid, microgrid)
-        for total in border_lengths(village, zone)
-    ]
-    area = float(village.area.sum()) * lattice.step**2
     weight = np.bincount(microgrid, village.weight, quota.n_microgrids).astype(np.float64)
-    return _Village(drawn, grid_of, weight, (*borders, chance * area, area))
+    borders = zone_borders(village, microgrid, shown, step=lattice.step)
+    chance = np.append(shown.chance, 1.0) * village.area.sum()
+    return _Village(drawn, grid_of, weight, borders, chance, village.weight)
+
+
+def _along(borders: ZoneBorders) -> NDArray[np.float64]:
+    """Return the shares of length seen, on given lines and on links, and the contrast."""
+    shares = np.column_stack([borders.seen, borders.lined, borders.link]) / borders.length[:, None]
+    return np.column_stack([shares, borders.contrast])
 
 
 def _near(shapes: NDArray[np.object_], lattice: Lattice, window: Window) -> NDArray[np.object_]:
@@ -293,10 +308,9 @@ def _village_arrays(
         heaviest=_HEAVIEST * township.households_per_microgrid,
     )
     arrays = {field.name: getattr(village, field.name) for field in fields(village)}
-    arrays |= _runs(arrays.pop("labels")) | {
-        "place": np.array([window.row, window.col]),
-        "chance": np.array((relief.relief[inside] >= SEEN * 256).mean()),
-    }
+    shown = evidence(village, relief.relief, inside)
+    arrays |= {field.name: getattr(shown, field.name) for field in fields(shown)}
+    arrays |= _runs(arrays.pop("labels")) | {"place": np.array([window.row, window.col])}
     return {f"{number}.{name}": array for name, array in arrays.items()}
 
 
@@ -308,18 +322,15 @@ def _runs(labels: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
     return {"runs": flat[starts], "lengths": lengths, "shape": np.array(labels.shape)}
 
 
-def _load_village(grown: Mapping[str, NDArray[Any]], number: int) -> tuple[Atoms, Window, float]:
+def _load_village(grown: Mapping[str, NDArray[Any]], number: int) -> tuple[Atoms, Window, Evidence]:
     names = [field.name for field in fields(Atoms) if field.name != "labels"]
     arrays = {name: grown[f"{number}.{name}"] for name in names}
     row, col = grown[f"{number}.place"].tolist()
     height, width = grown[f"{number}.shape"].tolist()
     runs = np.repeat(grown[f"{number}.runs"], grown[f"{number}.lengths"])
     arrays["labels"] = runs.reshape(height, width)
-    return (
-        Atoms(**arrays),
-        Window(row, col, height, width),
-        float(grown[f"{number}.chance"]),
-    )
+    shown = Evidence(**{field.name: grown[f"{number}.{field.name}"] for field in fields(Evidence)})
+    return Atoms(**arrays), Window(row, col, height, width), shown
 
 
 def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -105,13 +105,6 @@ def neighbour_rows(
     return row, np.concatenate([second, first])[order].astype(np.int32), order
 
 
-def border_lengths(atoms: Atoms, zone: NDArray[np.int32]) -> tuple[float, float]:
-    """Return the length of the borders between zones, and of those that are seen, in pixels."""
-    between = zone[atoms.first] != zone[atoms.second]
-    seen = between & (atoms.strength >= SEEN)
-    return float(atoms.length[between].sum()), float(atoms.length[seen].sum())
-
-
 def _graph(atoms: Atoms, discount: float) -> Graph:
     (load,) = loads([atoms.weight], [atoms.area])
     row, neighbour, order = neighbour_rows(atoms.first, atoms.second, len(atoms))
