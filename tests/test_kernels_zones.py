@@ -188,3 +188,11 @@ def test_settling_brings_zones_within_tolerance_with_few_moves() -> None:
     assert abs(sums / sums.mean() - 1).max() <= 0.08 + 1e-9
     assert (settled != zone).sum() <= 8
     assert all(is_connected(settled, number, 12) for number in range(4))
+
+
+def test_tidying_joins_stray_nodes_to_the_zone_they_share_most_with() -> None:
+    graph = lattice(6, np.ones(36))
+    zone = np.repeat(np.arange(3), 12).astype(np.int32)
+    zone[[0, 7]] = [2, -1]
+    tidied = zones.tidy(graph, zone, 4)
+    assert tidied.tolist() == np.repeat(np.arange(3), 12).tolist()

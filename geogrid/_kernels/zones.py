@@ -216,6 +216,12 @@ def _by_parts(
 
 
 @njit(cache=True)
+def within(graph: Graph, load: NDArray[np.float64], nodes: NDArray[np.int32]) -> Graph:
+    """Return the graph among `nodes`, with their `load`; borders with other nodes are outline."""
+    return _within(graph, load, nodes, np.full(len(graph.load), -1, np.int32))
+
+
+@njit(cache=True)
 def _within(
     graph: Graph, load: NDArray[np.float64], nodes: NDArray[np.int32], local: NDArray[np.int32]
 ) -> Graph:
@@ -530,3 +536,62 @@ def _move(
     members[here] -= 1
     members[there] += 1
     zone[v] = there
+
+
+@njit(cache=True)
+def tidy(graph: Graph, zone: NDArray[np.int32], n_zones: int) -> NDArray[np.int32]:
+    """Return zones in one piece each: what hangs apart from the heaviest piece joins a neighbour.
+
+    Nodes of zone -1 join as well, each the zone it shares the dearest border with. A zone that no
+    node has stays empty.
+    """
+    n = len(graph.load)
+    piece = np.full(n, -1, np.int32)
+    weight = np.zeros(n)
+    queue = np.empty(n, np.int32)
+    n_pieces = 0
+    for seed in range(n):
+        if piece[seed] >= 0:
+            continue
+        piece[seed] = n_pieces
+        queue[0] = seed
+        head, tail = 0, 1
+        while head < tail:
+            v = queue[head]
+            head += 1
+            weight[n_pieces] += graph.area[v]
+            for k in range(graph.row[v], graph.row[v + 1]):
+                u = graph.neighbour[k]
+                if piece[u] < 0 and zone[u] == zone[v]:
+                    piece[u] = n_pieces
+                    queue[tail] = u
+                    tail += 1
+        n_pieces += 1
+    chosen = np.full(n_zones, -1, np.int32)
+    for v in range(n):
+        z = zone[v]
+        if z >= 0 and (chosen[z] < 0 or weight[piece[v]] > weight[chosen[z]]):
+            chosen[z] = piece[v]
+    tidied = np.empty(n, np.int32)
+    left = 0
+    for v in range(n):
+        whole = zone[v] >= 0 and piece[v] == chosen[zone[v]]
+        tidied[v] = zone[v] if whole else -1
+        left += not whole
+    shared = np.zeros(n_zones)
+    while left > 0:
+        joined = 0
+        for v in range(n):
+            if tidied[v] >= 0:
+                continue
+            shared[:] = 0.0
+            for k in range(graph.row[v], graph.row[v + 1]):
+                if tidied[graph.neighbour[k]] >= 0:
+                    shared[tidied[graph.neighbour[k]]] += graph.cost[k] + 1e-9
+            if shared.max() > 0:
+                tidied[v] = np.argmax(shared)
+                joined += 1
+        left -= joined
+        if joined == 0:
+            break
+    return tidied

@@ -132,6 +132,9 @@ def partition(
     quality: Annotated[
         int, typer.Option("--quality", help="Tries a village; the best is taken.")
     ] = 1,
+    previous: Annotated[
+        Path | None, typer.Option("--previous", help="Edition to go on from; grids stay.")
+    ] = None,
     norms: Annotated[
         str, typer.Option("--norms", help="Households by kind, urban=300-500/30-50,rural=20-40.")
     ] = "",
@@ -161,7 +164,7 @@ def partition(
         )  # fmt: skip
         request = Request(
             boundaries, source, grids, microgrids, _today(date), households, barriers,
-            resolution, seed, preset, quality, Norms.parse(norms) if norms else None,
+            resolution, seed, preset, quality, Norms.parse(norms) if norms else None, previous,
         )  # fmt: skip
         division = divide(request, output, _engine(workers, scheduler), console, report=report)
         _answer(division_json(division), division_text(division, lang), as_json)

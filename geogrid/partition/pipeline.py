@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from geogrid.partition.boundaries import Boundaries, read_boundaries, working_cr
 from geogrid.partition.imagery import Imagery, ImagerySource, open_imagery, outline
 from geogrid.partition.lines import read_lines
 from geogrid.partition.norms import Norms
+from geogrid.partition.previous import counts_by_village, earlier_villages
 from geogrid.partition.report import Report, measure
 from geogrid.partition.townships import (
     Quota,
@@ -69,6 +70,9 @@ class Request:
         How many divisions of a village are tried; the best is taken.
     norms : Norms, optional
         Households that units of some kind should have; the report compares with them.
+    previous : Path, optional
+        An edition to go on from: its villages keep their counts, and their grids where these are
+        even enough still.
     """
 
     boundaries: Path
@@ -83,6 +87,7 @@ class Request:
     preset: str = "balanced"
     quality: int = 1
     norms: Norms | None = None
+    previous: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse counts that no city could have, and unknown ways of dividing it."""
@@ -99,7 +104,7 @@ class Request:
     def key(self) -> str:
         """Return a digest of the inputs (path, size, time of change) and the parameters."""
         pictures = ImagerySource.of(self.imagery).files()
-        inputs = [self.boundaries, self.households, self.barriers, *pictures]
+        inputs = [self.boundaries, self.households, self.barriers, self.previous, *pictures]
         stamps = [
             (str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns)
             for path in inputs
@@ -154,16 +159,18 @@ def partition(
     )
     _require_overlap(boundaries.villages, imagery)
     houses = _read_houses(request.households)
-    townships = _townships(request, boundaries, imagery, (houses, folder))
+    previous = None if request.previous is None else store.read_edition(request.previous)
+    townships = _townships(request, boundaries, imagery, (houses, previous, folder))
     tell("boundaries", 1, 1)
     _each(grow_township, townships, "atoms", engine, tell)
-    quotas = _quotas(request, townships)
+    fixed = {} if previous is None else counts_by_village(previous)
+    quotas = _quotas(request, townships, fixed)
     works = [(town, {code: quotas[code] for code in town.codes}) for town in townships]
     _each(divide_township, works, "zones", engine, tell)
     tell("edition", 0, 2)
     pieces = gather(townships)
-    info = _info(request, boundaries, crs, imagery)
-    edition, codes = assemble(pieces, boundaries, info, _in_degrees(houses))
+    info = _info(request, boundaries, imagery, previous)
+    edition, codes = assemble(pieces, boundaries, info, _in_degrees(houses), previous)
     tell("edition", 1, 2)
     expected = {"grid": request.n_grids, "microgrid": request.n_microgrids}
     findings = check(edition, expected=expected)
@@ -241,15 +248,16 @@ def _townships(
     request: Request,
     boundaries: Boundaries,
     imagery: Imagery,
-    inputs: tuple[gpd.GeoDataFrame | None, Path],
+    inputs: tuple[gpd.GeoDataFrame | None, Edition | None, Path],
 ) -> list[Township]:
-    houses, folder = inputs
+    houses, previous, folder = inputs
     crs = imagery.lattice.crs
     villages = boundaries.villages.sort_values("code")
     metric = villages.geometry.to_crs(crs)
     pixels = float(metric.area.sum()) / imagery.lattice.step**2
     shapes, points = _metric_houses(houses, crs)
     lines = read_lines(request.barriers, crs)
+    earlier = {} if previous is None else earlier_villages(previous, villages)
     made = []
     for code, group in villages.groupby("parent", sort=True):
         box = shapely.box(*metric[group.index].total_bounds).buffer(imagery.lattice.step)
@@ -270,6 +278,7 @@ def _townships(
                 ),
                 preset=PRESETS[request.preset],
                 quality=request.quality,
+                earlier={code: earlier[code] for code in group["code"] if code in earlier},
                 folder=folder,
             )
         )
@@ -299,8 +308,13 @@ def _rows_in(
     return np.flatnonzero((y >= south) & (y <= north)) + int(first)
 
 
-def _quotas(request: Request, townships: Sequence[Township]) -> dict[str, Quota]:
-    """Apportion both counts over the villages: the only step that needs the whole city."""
+def _quotas(
+    request: Request, townships: Sequence[Township], fixed: Mapping[str, tuple[int, int]]
+) -> dict[str, Quota]:
+    """Apportion both counts over the villages: the only step that needs the whole city.
+
+    Villages of `fixed` have as many grids and micro-grids as are given there.
+    """
     codes: list[str] = []
     weights: list[NDArray[np.float64]] = []
     areas: list[NDArray[np.float64]] = []
@@ -313,19 +327,39 @@ def _quotas(request: Request, townships: Sequence[Township]) -> dict[str, Quota]
     shares = loads(weights, areas)
     atoms = np.array([len(share) for share in shares])
     _require_atoms(request, codes, atoms)
+    given = np.array([fixed.get(code, (0, 0)) for code in codes])
+    _require_reachable(request, given)
+    known = given[:, 0] > 0
     n_grids = webster(
         capped(shares, request.n_grids)[0],
         request.n_grids,
-        least=np.ones(len(codes), np.int64),
-        most=atoms,
+        least=np.where(known, given[:, 0], 1),
+        most=np.where(known, given[:, 0], atoms),
     )
     n_microgrids = webster(
-        capped(shares, request.n_microgrids)[0], request.n_microgrids, least=n_grids, most=atoms
+        capped(shares, request.n_microgrids)[0],
+        request.n_microgrids,
+        least=np.where(known, given[:, 1], n_grids),
+        most=np.where(known, given[:, 1], atoms),
     )
     return {
         code: Quota(int(grids), int(microgrids), seed_of(code, request.seed))
         for code, grids, microgrids in zip(codes, n_grids, n_microgrids, strict=True)
     }
+
+
+def _require_reachable(request: Request, given: NDArray[np.int64]) -> None:
+    """Refuse totals that the counts kept from the previous edition rule out."""
+    free = int((given[:, 0] == 0).sum())
+    kept = given.sum(axis=0).tolist()
+    wanted = request.n_grids - kept[0], request.n_microgrids - kept[1]
+    if (wanted[0] == wanted[1] == 0) if free == 0 else (free <= wanted[0] <= wanted[1]):
+        return
+    raise QuotaError(
+        f"{request.previous} has {kept[0]} grids and {kept[1]} micro-grids in these villages; "
+        f"{request.n_grids} and {request.n_microgrids} leave {wanted[0]} and {wanted[1]} for "
+        f"{free} new villages. Ask for counts that fit, or leave the previous edition out."
+    )
 
 
 def _require_atoms(request: Request, codes: list[str], atoms: NDArray[np.int64]) -> None:
@@ -338,7 +372,9 @@ def _require_atoms(request: Request, codes: list[str], atoms: NDArray[np.int64])
     )
 
 
-def _info(request: Request, boundaries: Boundaries, crs: str, imagery: Imagery) -> EditionInfo:
+def _info(
+    request: Request, boundaries: Boundaries, imagery: Imagery, previous: Edition | None
+) -> EditionInfo:
     city = boundaries.above["city"].iloc[0]
     weights = "households" if request.households else "built-up area seen in the imagery"
     parameters = {
@@ -351,10 +387,10 @@ def _info(request: Request, boundaries: Boundaries, crs: str, imagery: Imagery) 
     }
     return EditionInfo(
         id=f"{city['code']}-{request.date}",
-        parent_id="",
+        parent_id="" if previous is None else previous.info.id,
         city=str(city["name"]),
         created=request.date,
-        working_crs=crs,
+        working_crs=imagery.lattice.crs,
         imagery_source=imagery.source,
         imagery_date=imagery.date,
         weights=weights,

@@ -25,8 +25,9 @@ from geogrid.partition.barriers import Barriers, impose, survey
 from geogrid.partition.borders import Evidence, ZoneBorders, evidence, zone_borders
 from geogrid.partition.imagery import Imagery, Lattice, Window, numbered, rasterise
 from geogrid.partition.lines import GivenLines
-from geogrid.partition.vectorise import Outlines, outline_zones
-from geogrid.partition.zones import Preset, assign
+from geogrid.partition.previous import held_codes
+from geogrid.partition.vectorise import Outlines, drawn_before, outline_zones
+from geogrid.partition.zones import Continued, Earlier, Preset, assign, carry_on
 from geogrid.schema import EXCHANGE_CRS
 from geogrid.store import replacing
 
@@ -71,6 +72,8 @@ class Township:
         What the division favours.
     quality : int
         How many divisions of a village are tried.
+    earlier : mapping of code to Earlier
+        How its villages were divided before, as far as their outlines are the same.
     """
 
     code: str
@@ -85,6 +88,7 @@ class Township:
     households_per_microgrid: float
     preset: Preset
     quality: int
+    earlier: Mapping[str, Earlier]
     folder: Path
 
     @property
@@ -174,6 +178,8 @@ def divide_township(work: tuple[Township, Mapping[str, Quota]]) -> None:
             "chance": np.array([village.chance for village in villages]),
             "atom_weight": np.concatenate([village.atom_weight for village in villages]),
             "atoms": np.array([len(village.atom_weight) for village in villages]),
+            "held": np.concatenate([village.held for village in villages]),
+            "held_grid": np.concatenate([village.held_grid for village in villages]),
         },
     )
 
@@ -186,6 +192,8 @@ class _Village:
     borders: ZoneBorders
     chance: NDArray[np.float64]
     atom_weight: NDArray[np.float64]
+    held: NDArray[np.str_]
+    held_grid: NDArray[np.str_]
 
 
 def _divide_village(
@@ -193,28 +201,60 @@ def _divide_village(
 ) -> _Village:
     lattice = township.imagery.lattice
     village, window, shown = _load_village(grown, number)
-    grid, microgrid = assign(
-        village,
-        n_grids=quota.n_grids,
-        n_microgrids=quota.n_microgrids,
-        seed=quota.seed,
-        preset=township.preset,
-        quality=township.quality,
-    )
-    drawn = outline_zones(
-        np.append(microgrid, np.int32(-1))[village.labels],
-        township.outlines[number],
-        lattice,
-        window,
-        pyproj.Transformer.from_crs(lattice.crs, EXCHANGE_CRS, always_xy=True),
-        _near(township.footprints, lattice, window),
-    )
+    code = township.codes[number]
+    earlier = township.earlier.get(code)
+    found = None if earlier is None else _continued(township, village, window, (earlier, quota))
+    if found is None:
+        earlier = None
+        grid, microgrid = assign(
+            village,
+            n_grids=quota.n_grids,
+            n_microgrids=quota.n_microgrids,
+            seed=quota.seed,
+            preset=township.preset,
+            quality=township.quality,
+        )
+    else:
+        grid, microgrid = found.grid, found.microgrid
+    outline = township.outlines[number]
+    if earlier is not None and found is not None and found.same:
+        drawn = drawn_before(earlier.polygons, outline)
+    else:
+        drawn = outline_zones(
+            np.append(microgrid, np.int32(-1))[village.labels],
+            outline,
+            lattice,
+            window,
+            pyproj.Transformer.from_crs(lattice.crs, EXCHANGE_CRS, always_xy=True),
+            _near(township.footprints, lattice, window),
+        )
     grid_of = np.zeros(quota.n_microgrids, np.int32)
     grid_of[microgrid] = grid
     weight = np.bincount(microgrid, village.weight, quota.n_microgrids).astype(np.float64)
     borders = zone_borders(village, microgrid, shown, step=lattice.step)
     chance = np.append(shown.chance, 1.0) * village.area.sum()
-    return _Village(drawn, grid_of, weight, borders, chance, village.weight)
+    held, held_grid = held_codes(earlier, drawn.polygons, grid_of)
+    return _Village(drawn, grid_of, weight, borders, chance, village.weight, held, held_grid)
+
+
+def _continued(
+    township: Township, village: Atoms, window: Window, before: tuple[Earlier, Quota]
+) -> Continued | None:
+    """Carry on from the earlier micro-grids that hold most of each atom."""
+    earlier, quota = before
+    lattice, n = township.imagery.lattice, len(earlier.codes)
+    if (len(earlier.grid_codes), n) != (quota.n_grids, quota.n_microgrids):
+        return None
+    metric = to_metres(earlier.polygons, lattice.crs)
+    zones = rasterise(metric, np.arange(n, dtype=np.int32), lattice, window)
+    both = (village.labels >= 0) & (zones >= 0)
+    pairs = village.labels[both].astype(np.int64) * n + zones[both]
+    key, pixels = np.unique(pairs, return_counts=True)
+    start = np.full(len(village), -1, np.int32)
+    # The last of the rows of an atom wins, which is where most of its pixels are.
+    order = np.argsort(pixels, kind="stable")
+    start[key[order] // n] = key[order] % n
+    return carry_on(village, start, earlier, seed=quota.seed, preset=township.preset)
 
 
 def _along(borders: ZoneBorders) -> NDArray[np.float64]:
