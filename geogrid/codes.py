@@ -102,9 +102,10 @@ def issue(
     areas: NDArray[np.float64],
     *,
     dedicated: NDArray[np.bool_] | None = None,
-    scheme: CodeScheme | None = None,
+    held: NDArray[np.str_] | None = None,
+    used: NDArray[np.str_] | None = None,
 ) -> NDArray[np.str_]:
-    """Issue the first codes of units inside their parents (rule R-04).
+    """Issue codes to units inside their parents (rules R-04, R-05).
 
     Siblings are numbered by row bands from north to south, and from west to east inside a band;
     ties go by x, then y, then the row. The order of the rows does not matter otherwise.
@@ -119,13 +120,17 @@ def issue(
         Areas in m²; a band is as high as the median square root of the siblings' areas.
     dedicated : (n,) bool, optional
         Units that take a serial of the dedicated range (901-999).
+    held : (n,) text, optional
+        Codes that units keep, else empty.
+    used : (m,) text, optional
+        Codes issued before, held or not: new serials come after the highest of a parent.
 
     Returns
     -------
     (n,) text
         Codes, the parent's code plus a serial of three digits.
     """
-    scheme = scheme or CodeScheme()
+    scheme = CodeScheme()
     special = np.zeros(len(parents), bool) if dedicated is None else dedicated
     frame = pd.DataFrame(
         {"parent": parents, "x": points[:, 0], "y": points[:, 1], "special": special}
@@ -135,14 +140,37 @@ def issue(
     height = siblings["side"].transform("median")
     frame["band"] = np.floor((siblings["y"].transform("max") - frame["y"]) / height)
     order = frame.sort_values(["parent", "special", "band", "x", "y"], kind="stable").index
-    rank = frame.loc[order].groupby(["parent", "special"], sort=False).cumcount()
+    frame["fresh"] = np.ones(len(frame), bool) if held is None else held == ""
+    ranked = frame.loc[order].groupby(["parent", "special"], sort=False)
+    rank = ranked["fresh"].cumsum().reindex(frame.index).to_numpy() - 1
     first = np.where(special, scheme.dedicated[0], scheme.basic[0])
     last = np.where(special, scheme.dedicated[1], scheme.basic[1])
-    serial = rank.reindex(frame.index).to_numpy() + first
+    first = np.maximum(first, _after(used, parents, special, scheme))
+    kept = np.zeros(len(frame), np.int64)
+    if held is not None:
+        kept[held != ""] = [int(code[-3:]) for code in held.tolist() if code]
+    serial = np.where(frame["fresh"], rank + first, kept)
     if (serial > last).any():
         full = frame.loc[serial > last, "parent"].iloc[0]
         raise QuotaError(
             f"{full} has more units than serials {scheme.basic[0]}-{scheme.basic[1]} allow. "
             "Ask for fewer units, or divide the parent first."
         )
-    return np.char.add(parents, np.char.zfill(serial.astype(str), 3))
+    return np.char.add(parents, np.char.zfill(serial.astype(np.int64).astype(str), 3))
+
+
+def _after(
+    used: NDArray[np.str_] | None,
+    parents: NDArray[np.str_],
+    special: NDArray[np.bool_],
+    scheme: CodeScheme,
+) -> NDArray[np.int64]:
+    """Return the serial after the highest that each unit's parent has issued in its range."""
+    if used is None or not len(used):
+        return np.ones(len(parents), np.int64)
+    frame = pd.DataFrame({"parent": [code[:-3] for code in used.tolist()]})
+    frame["serial"] = [int(code[-3:]) for code in used.tolist()]
+    frame["special"] = frame["serial"] >= scheme.dedicated[0]
+    most = frame.groupby(["parent", "special"])["serial"].max()
+    wanted = pd.MultiIndex.from_arrays([parents, special])
+    return most.reindex(wanted).fillna(0).to_numpy(np.int64) + 1

@@ -98,3 +98,14 @@ def test_dedicated_units_take_serials_from_901():
 def test_parent_with_too_many_units_is_named():
     with pytest.raises(QuotaError, match="411602001001"):
         issue(np.full(900, "411602001001"), grid_of_points(30), np.ones(900))
+
+
+def test_new_units_take_serials_after_all_that_were_used() -> None:
+    parent = "411602001001"
+    held = np.array([f"{parent}002", "", "", ""])
+    used = np.array([f"{parent}{serial}" for serial in ("001", "002", "007", "903")])
+    special = np.array([False, False, False, True])
+    codes = issue(
+        np.full(4, parent), grid_of_points(2), np.ones(4), dedicated=special, held=held, used=used
+    )
+    assert codes.tolist() == [f"{parent}{serial}" for serial in ("002", "008", "009", "904")]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from geogrid._kernels import lines, segment, trace, zones
+from geogrid._kernels import lines, segment, trace
 
 
 @pytest.fixture
@@ -232,82 +232,3 @@ def test_outlines_hold_the_area_and_share_every_point(outlines) -> None:
         for e in alone
     )
     np.testing.assert_allclose(area.sum(), labels.size, rtol=0.02)
-
-
-def grid_graph(side: int, rng: np.random.Generator):
-    """A lattice of side x side nodes with unit borders."""
-    number = np.arange(side * side).reshape(side, side)
-    pairs = np.concatenate([
-        np.stack([number[:, :-1].ravel(), number[:, 1:].ravel()], 1),
-        np.stack([number[:-1].ravel(), number[1:].ravel()], 1),
-    ])  # fmt: skip
-    source = np.concatenate([pairs[:, 0], pairs[:, 1]])
-    order = np.argsort(source, kind="stable")
-    neighbour = np.concatenate([pairs[:, 1], pairs[:, 0]])[order].astype(np.int32)
-    row = np.concatenate([[0], np.cumsum(np.bincount(source))]).astype(np.int64)
-    cost = np.ones(len(neighbour))
-    return row, neighbour, cost, np.zeros(len(neighbour)), rng.random(side * side) + 0.2
-
-
-def is_connected(zone: np.ndarray, number: int, side: int) -> bool:
-    return ndimage.label(zone.reshape(side, side) == number)[1] == 1
-
-
-@pytest.mark.parametrize("n_zones", [1, 2, 7, 40, 225])
-def test_bisection_gives_exactly_so_many_connected_zones(n_zones: int) -> None:
-    rng = np.random.default_rng(n_zones)
-    row, neighbour, cost, show, weight = grid_graph(15, rng)
-    zone = zones.bisect(row, neighbour, cost, show, weight, n_zones, rng)
-    assert sorted(set(zone)) == list(range(n_zones))
-    assert all(is_connected(zone, number, 15) for number in range(n_zones))
-
-
-def energy(zone: np.ndarray, graph, n_zones: int) -> float:
-    """What annealing lowers: uneven weight and long borders."""
-    row, neighbour, cost, _, weight = graph
-    source = np.repeat(np.arange(len(weight)), np.diff(row))
-    cut = zone[source] != zone[neighbour]
-    rim = np.bincount(zone[source][cut], cost[cut], n_zones)
-    load = np.bincount(zone, weight, n_zones)
-    off = load / load.mean() - 1
-    return float((20 * off**2 + rim**2 / (4 * np.pi * np.bincount(zone))).sum())
-
-
-def test_annealing_keeps_zones_connected_and_lowers_the_energy() -> None:
-    rng = np.random.default_rng(1)
-    graph = grid_graph(20, rng)
-    row, neighbour, cost, show, weight = graph
-    start = zones.bisect(row, neighbour, cost, show, weight, 9, rng)
-    settled = zones.anneal(row, neighbour, cost, weight, np.ones(400), np.zeros(400), start, 9,
-                           sweeps=60, evenness=20.0, rng=rng)  # fmt: skip
-    assert sorted(set(settled)) == list(range(9))
-    assert all(is_connected(settled, number, 20) for number in range(9))
-    assert energy(settled, graph, 9) < energy(start, graph, 9)
-
-
-def test_subtree_borders_agree_with_a_count_edge_by_edge() -> None:
-    rng = np.random.default_rng(6)
-    row, neighbour, cost, show, weight = grid_graph(8, rng)
-    nodes = np.arange(64, dtype=np.int32)
-    order, parent = zones._random_tree(nodes, nodes, row, neighbour, show, rng)
-    below, count, border = zones._subtree_sums(
-        nodes, nodes, order, parent, row, neighbour, cost, weight
-    )
-    for v in range(64):
-        members = {v}
-        for u in order:
-            if parent[u] in members:
-                members.add(int(u))
-        cut = sum(neighbour[k] not in members for u in members for k in range(row[u], row[u + 1]))
-        assert count[v] == len(members)
-        assert border[v] == pytest.approx(cut)
-        assert below[v] == pytest.approx(weight[list(members)].sum())
-
-
-def test_split_by_share_gives_two_connected_sides_of_about_the_share() -> None:
-    rng = np.random.default_rng(3)
-    row, neighbour, cost, _, weight = grid_graph(20, rng)
-    side = zones.split_by_share(row, neighbour, cost, weight, 0.3, rng)
-    assert is_connected(side.astype(int), 1, 20)
-    assert is_connected(side.astype(int), 0, 20)
-    assert weight[side].sum() / weight.sum() == pytest.approx(0.3, abs=0.05)

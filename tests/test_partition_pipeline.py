@@ -128,8 +128,46 @@ def test_counts_are_exact_and_the_coverage_is_proven_by_overlay(inputs, tmp_path
 
 
 def test_borders_follow_what_the_imagery_shows(inputs, tmp_path: Path) -> None:
-    for level in divided(request_for(*inputs), tmp_path / "work").report:
+    for level in divided(request_for(*inputs), tmp_path / "work").report.levels:
         assert level.seen > 1.3 * level.seen_by_chance
+
+
+def test_borders_follow_given_lines_where_nothing_else_shows(inputs, tmp_path: Path) -> None:
+    boundaries, imagery = inputs
+    write_image(imagery, np.full((3, SIDE, SIDE), 120, np.uint8))
+    lines = [
+        shapely.LineString([(X0, Y0 - 150 * k - 40), (X0 + 1200, Y0 - 150 * k)]) for k in range(8)
+    ]
+    lined = gpd.GeoDataFrame({"name": "road"}, index=range(8), geometry=lines, crs="EPSG:4547")
+    store.write_layers(tmp_path / "roads.gpkg", {"roads": lined})
+    request = request_for(boundaries, imagery, barriers=tmp_path / "roads.gpkg")
+    for level in divided(request, tmp_path / "work").report.levels:
+        assert level.lined > 4 * level.lined_by_chance > 0
+        assert level.seen == level.seen_by_chance == 0
+        shares = [getattr(level, f"border_{name}") for name in
+                  ("seen", "lined", "link", "unseen", "administrative")]  # fmt: skip
+        assert sum(shares) == pytest.approx(1, abs=1e-9)
+
+
+def test_all_inner_borders_are_known_and_measured_as_in_the_edition(inputs, tmp_path: Path) -> None:
+    """The weak borders of a picture of nothing are all inner borders: measure them by overlay."""
+    boundaries, imagery = inputs
+    write_image(imagery, np.full((3, SIDE, SIDE), 120, np.uint8))
+    division = divided(request_for(boundaries, imagery), tmp_path / "work")
+    weak = division.report.weak_edges
+    edition = division.edition
+    outlines = edition.units["village"].to_crs("EPSG:4547").boundary.union_all().length
+    rim = edition.units["city"].to_crs("EPSG:4547").length.sum()
+    for found in division.report.levels:
+        table = edition.units[found.level].to_crs("EPSG:4547")
+        shape_of, listed = table.set_index("code").geometry, weak[weak["level"] == found.level]
+        for row in listed.itertuples():
+            shared = shapely.intersection(shape_of[row.code], shape_of[row.neighbour_code])
+            assert row.length_m == pytest.approx(shared.length, rel=0.01, abs=0.2)
+        inner = (table.length.sum() - rim) / 2 - (outlines - rim)
+        assert found.border_administrative == pytest.approx(outlines / (inner + outlines), rel=1e-3)
+        # What is not listed is shorter than 20 m.
+        assert 0.98 * inner < listed["length_m"].sum() < inner + 1
 
 
 def test_same_bytes_for_any_number_of_workers_and_any_order_of_rows(inputs, tmp_path: Path) -> None:
@@ -405,14 +443,28 @@ def run_command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_the_command_writes_an_edition_and_leaves_nothing_else(inputs, tmp_path: Path) -> None:
     city = tmp_path / "city.gpkg"
     done = run_command("partition", *inputs, "-o", city, "--grids", "8", "--microgrids", "40",
-                       "--workers", "1", "--json")  # fmt: skip
+                       "--workers", "1", "--json", "--report", tmp_path / "report")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["counts"]["microgrid"] == 40
     assert store.read_edition(city).counts()["grid"] == 8
     assert {path.name for path in tmp_path.iterdir()} == {
-        "boundaries.gpkg", "imagery.tif", "city.gpkg",
+        "boundaries.gpkg", "imagery.tif", "city.gpkg", "report",
     }  # fmt: skip
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        "report.json", "report.csv", "weak_edges.gpkg",
+    }  # fmt: skip
+    written = json.loads((tmp_path / "report" / "report.json").read_text("utf-8"))
+    assert written["levels"] == json.loads(done.stdout)["report"]
     assert run_command("check", city, "-q").returncode == 0
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_work(inputs, tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("a file")
+    done = run_command("partition", *inputs, "-o", tmp_path / "city.gpkg", "--grids", "8",
+                       "--microgrids", "40", "--report", tmp_path / "report")  # fmt: skip
+    assert done.returncode == 3
+    assert "cannot make the folder" in done.stderr
+    assert not list(tmp_path.glob(".city*"))
 
 
 def test_bad_input_ends_with_one_message_its_exit_code_and_the_old_file(
@@ -484,7 +536,7 @@ def test_real_scenes_are_divided_exactly(
     assert (edition.counts()["grid"], edition.counts()["microgrid"]) == (n_grids, n_microgrids)
     assert division.findings.ok
     assert_proven(edition, frame.to_crs("EPSG:4490").geometry[0])
-    for level in division.report:
+    for level in division.report.levels:
         assert level.seen > 1.5 * level.seen_by_chance
 
 

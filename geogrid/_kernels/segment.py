@@ -6,6 +6,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+# Contrast, 1/256 Lab units, from which borders are to be kept rather than shapes made compact.
+_PLAIN = 4.0 * 256
+# Mean climb of a border that lies on a given line, but for a pixel or two.
+_LINE = 62000.0
+# Mass of land between two given lines, such as both sides of a road, that joins one of its sides.
+_SPECK = 0.1
+
 
 @njit(cache=True)
 def toboggan(
@@ -183,10 +190,11 @@ def merge(
     """Merge regions greedily until `target` are left; return the new label of each region.
 
     The cost of a pair is (mean climb + tint * colour distance) * (harmonic mean of mass) ** power
-    * (shorter rim / shared length) ** grip, so that small regions go first, edges that show stay,
-    and where nothing shows the pieces stay compact. `rim` is the perimeter of each region. No
-    region grows beyond `most` mass, and no two that both carry a load join beyond a load of 1,
-    while others can still merge. Labels are numbered by their lowest member.
+    * (shorter rim / shared length) ** grip, the last weaker where the border shows, so that small
+    regions go first, edges that show stay, and where nothing shows the pieces stay compact. `rim`
+    is the perimeter of each region. No region grows beyond `most` mass, no two that both carry a
+    load join beyond a load of 1, and none but a speck joins another across a given line, while
+    others can still merge. Labels are numbered by their lowest member.
 
     A cost in the queue may be out of date: masses grow, so it is too low rather than too high, and
     the pair is queued again at its present cost when it comes up.
@@ -322,10 +330,14 @@ def _cost(
     for band in range(3):
         distance += (colour[a, band] - colour[b, band]) ** 2
     size = 2 * mass[a] * mass[b] / (mass[a] + mass[b])
-    cost = (climb[edge] / length[edge] + tint * np.sqrt(distance) + 1.0) * size**power
-    cost *= (min(rim[a], rim[b]) / length[edge]) ** grip
+    contrast = climb[edge] / length[edge] + tint * np.sqrt(distance) + 1.0
+    cost = contrast * size**power
+    cost *= (min(rim[a], rim[b]) / length[edge]) ** (grip / (1.0 + (contrast / _PLAIN) ** 2))
+    # Far beyond every ordinary cost, yet still ordered: what a given line keeps apart merges late,
+    # pairs that are too heavy last.
+    if size > _SPECK and climb[edge] >= _LINE * length[edge]:
+        cost *= 1e6
     too_heavy = load[a] > 0 and load[b] > 0 and load[a] + load[b] > 1
-    # Far beyond every ordinary cost, yet still ordered: too heavy pairs merge last.
     return cost * 1e9 if too_heavy or mass[a] + mass[b] > most else cost
 
 

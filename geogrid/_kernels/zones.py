@@ -1,365 +1,386 @@
-"""Contiguous zones of about equal weight: bisection of spanning trees, then annealed moves.
+"""Contiguous zones of about equal load: bisection of spanning trees, then annealed moves.
 
-A graph is given as rows: the neighbours of node `v` are `neighbour[row[v]:row[v + 1]]`, with the
-length of the shared border and its cost (the length discounted where the border shows).
+What a division is judged by is its *energy*, the sum over its zones of
+
+    evenness * (off² + 10 * excess²) + rim² / (4 pi area) + thrift * rim / sqrt(mean area)
+
+where `off` is how far the load is from the mean, as a share of it, `excess` what of that is beyond
+a tolerance, and `rim` the outline, cheaper where it is seen: balance, compactness (the inverse of
+Polsby-Popper's ratio) and the length of new line.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-_TRIES = 10
+from geogrid._kernels.trees import Graph, bisect
+
+# So many more rounds while a zone is beyond the tolerance.
+_MORE_ROUNDS = 3
+# What goes beyond the tolerance costs so many times more.
+_STRICTNESS = 10.0
+# Hot enough to leave a bad start, cold at the end; in units of the energy.
+_HEAT = 0.3
+
+
+class Terms(NamedTuple):
+    """How divisions are judged and how long better ones are sought.
+
+    `sweeps` moves a node and round are tried, `tries` trees a cut; the best of `rounds` is taken,
+    and of a few more while a zone is beyond `tolerance`.
+    """
+
+    evenness: float
+    tolerance: float
+    thrift: float
+    sweeps: int
+    tries: int
+    rounds: int
 
 
 @njit(cache=True)
-def bisect(
-    row: NDArray[np.int64],
-    neighbour: NDArray[np.int32],
-    cost: NDArray[np.float64],
-    show: NDArray[np.float64],
-    weight: NDArray[np.float64],
+def nest(
+    graph: Graph,
+    n_grids: int,
+    n_microgrids: int,
+    terms: tuple[Terms, Terms],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Divide a connected graph into grids, and each grid into its share of the micro-grids.
+
+    Returns
+    -------
+    grid, microgrid : (n,) int32
+        Micro-grids are numbered grid by grid.
+    """
+    n = len(graph.load)
+    grid = divide(graph, n_grids, terms[0], rng)
+    # A node heavier than a micro-grid can only be one, so it counts as one.
+    load = np.minimum(graph.load, _cap(graph.load, n_microgrids))
+    weight = np.zeros(n_grids)
+    members = np.zeros(n_grids, np.int64)
+    for v in range(n):
+        weight[grid[v]] += load[v]
+        members[grid[v]] += 1
+    seats = apportion(weight, members, n_microgrids)
+    microgrid = np.empty(n, np.int32)
+    local = np.full(n, -1, np.int32)
+    order = np.argsort(grid, kind="mergesort").astype(np.int32)
+    start = 0
+    first = 0
+    for g in range(n_grids):
+        nodes = order[start : start + members[g]]
+        inner = _within(graph, load, nodes, local)
+        microgrid[nodes] = first + divide(inner, seats[g], terms[1], rng)
+        first += seats[g]
+        start += members[g]
+    return grid, microgrid
+
+
+@njit(cache=True)
+def divide(graph: Graph, n_zones: int, terms: Terms, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Divide a connected graph into exactly `n_zones` connected zones.
+
+    Land that only shut borders join to the rest becomes zones of its own, unless it weighs less
+    than half a zone.
+    """
+    n = len(graph.load)
+    if n_zones == 1:
+        return np.zeros(n, np.int32)
+    if n_zones == n:
+        return np.arange(n).astype(np.int32)
+    part = parts(graph, n_zones)
+    best = np.zeros(n, np.int32)
+    least = np.inf
+    for turn in range(terms.rounds + _MORE_ROUNDS):
+        if turn >= terms.rounds and _most_off(graph, best, n_zones) <= terms.tolerance:
+            break
+        start = _by_parts(graph, part, n_zones, terms.tries, rng)
+        zone, spent = anneal(graph, start, n_zones, terms, rng)
+        if spent < least:
+            least = spent
+            best = zone
+    return best
+
+
+@njit(cache=True)
+def _most_off(graph: Graph, zone: NDArray[np.int32], n_zones: int) -> float:
+    """Return by how much, as a share of the mean, the load of a zone differs from it at most."""
+    load = np.zeros(n_zones)
+    for v in range(len(zone)):
+        load[zone[v]] += graph.load[v]
+    mean = load.sum() / n_zones
+    return max(load.max() - mean, mean - load.min()) / mean
+
+
+@njit(cache=True)
+def apportion(
+    weight: NDArray[np.float64], most: NDArray[np.int64], total: int
+) -> NDArray[np.int64]:
+    """Apportion `total` seats by Webster's method, at least one and at most `most` each."""
+    seats = np.ones(len(weight), np.int64)
+    for _ in range(total - len(weight)):
+        chosen = -1
+        rank = -1.0
+        for k in range(len(weight)):
+            if seats[k] < most[k] and weight[k] / (seats[k] + 0.5) > rank:
+                rank = weight[k] / (seats[k] + 0.5)
+                chosen = k
+        seats[chosen] += 1
+    return seats
+
+
+@njit(cache=True)
+def parts(graph: Graph, n_zones: int) -> NDArray[np.int32]:
+    """Return the part of each node: connected without shut borders, and heavy enough for a zone.
+
+    The lightest part joins the one it shares the longest border with, until all weigh at least
+    half a zone.
+    """
+    n = len(graph.load)
+    part = np.zeros(n, np.int32)
+    if not graph.shut.any():
+        return part
+    part[:] = -1
+    queue = np.empty(n, np.int32)
+    n_parts = 0
+    for seed in range(n):
+        if part[seed] >= 0:
+            continue
+        part[seed] = n_parts
+        queue[0] = seed
+        head, tail = 0, 1
+        while head < tail:
+            v = queue[head]
+            head += 1
+            for k in range(graph.row[v], graph.row[v + 1]):
+                u = graph.neighbour[k]
+                if part[u] < 0 and not graph.shut[k]:
+                    part[u] = n_parts
+                    queue[tail] = u
+                    tail += 1
+        n_parts += 1
+    least = graph.load.sum() / n_zones / 2
+    while n_parts > 1:
+        load = np.zeros(n_parts)
+        for v in range(n):
+            load[part[v]] += graph.load[v]
+        lightest = np.argmin(load)
+        if load[lightest] >= least and n_parts <= n_zones:
+            break
+        shared = np.zeros(n_parts)
+        for v in range(n):
+            if part[v] == lightest:
+                for k in range(graph.row[v], graph.row[v + 1]):
+                    shared[part[graph.neighbour[k]]] += graph.cost[k] + 1e-9
+        shared[lightest] = -1.0
+        joined = np.argmax(shared)
+        n_parts -= 1
+        for v in range(n):
+            if part[v] == lightest:
+                part[v] = joined
+            if part[v] == n_parts:
+                part[v] = lightest
+    return part
+
+
+@njit(cache=True)
+def _by_parts(
+    graph: Graph,
+    part: NDArray[np.int32],
     n_zones: int,
+    tries: int,
     rng: np.random.Generator,
 ) -> NDArray[np.int32]:
-    """Divide a connected graph into exactly `n_zones` connected zones of about equal weight.
-
-    Any tree that spans a connected group of at least k nodes can be cut at k - 1 edges into k
-    connected parts: exact counts and contiguity hold whatever the weights are. At each step the
-    best cut of several random spanning trees is taken, by balance and by the cost of the new
-    border. `show` in 0..1 says how well a border is seen; trees avoid crossing such borders.
-    """
-    n = len(weight)
-    zone = np.zeros(n, np.int32)
-    stack_zone = np.empty(n_zones, np.int32)
-    stack_parts = np.empty(n_zones, np.int32)
-    stack_zone[0] = 0
-    stack_parts[0] = n_zones
-    depth = 1
-    next_zone = 1
-    local = np.full(n, -1, np.int32)
-    while depth > 0:
-        depth -= 1
-        current, parts = stack_zone[depth], stack_parts[depth]
-        if parts == 1:
-            continue
-        nodes = np.flatnonzero(zone == current).astype(np.int32)
-        for k in range(len(nodes)):
-            local[nodes[k]] = k
-        side, parts_inside = _best_cut(nodes, local, row, neighbour, cost, show, weight, parts, rng)
-        for k in range(len(nodes)):
-            local[nodes[k]] = -1
-            if side[k]:
-                zone[nodes[k]] = next_zone
-        stack_zone[depth] = current
-        stack_parts[depth] = parts - parts_inside
-        stack_zone[depth + 1] = next_zone
-        stack_parts[depth + 1] = parts_inside
-        depth += 2
-        next_zone += 1
+    """Bisect every part on its own, each into its share of the zones."""
+    n_parts = part.max() + 1
+    if n_parts == 1:
+        return bisect(graph, n_zones, tries, rng)
+    weight = np.zeros(n_parts)
+    members = np.zeros(n_parts, np.int64)
+    for v in range(len(part)):
+        weight[part[v]] += graph.load[v]
+        members[part[v]] += 1
+    seats = apportion(weight, members, n_zones)
+    zone = np.empty(len(part), np.int32)
+    local = np.full(len(part), -1, np.int32)
+    first = 0
+    for p in range(n_parts):
+        nodes = np.flatnonzero(part == p).astype(np.int32)
+        inner = _within(graph, graph.load, nodes, local)
+        zone[nodes] = first + bisect(inner, seats[p], tries, rng)
+        first += seats[p]
     return zone
 
 
 @njit(cache=True)
-def _best_cut(
-    nodes: NDArray[np.int32],
-    local: NDArray[np.int32],
-    row: NDArray[np.int64],
-    neighbour: NDArray[np.int32],
-    cost: NDArray[np.float64],
-    show: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    parts: int,
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.bool_], int]:
-    """Return which of `nodes` leave, and into how many zones they are to be divided."""
-    n = len(nodes)
-    total = 0.0
-    girth = 0.0
-    for v in nodes:
-        total += weight[v]
-        for k in range(row[v], row[v + 1]):
-            if local[neighbour[k]] >= 0:
-                girth += cost[k]
-    mean = total / parts
-    # A cut right across costs about the square root of the number of nodes times a mean border.
-    girth = girth / max(n, 1) * np.sqrt(n) + 1e-9
-    best_score = np.inf
-    best_side = np.zeros(n, np.bool_)
-    best_parts = 1
-    for _ in range(_TRIES):
-        order, parent = _random_tree(nodes, local, row, neighbour, show, rng)
-        below, count, border = _subtree_sums(
-            nodes, local, order, parent, row, neighbour, cost, weight
-        )
-        for position in range(1, n):
-            v = order[position]
-            inside = round(below[v] / mean)
-            inside = max(inside, 1, parts - (n - count[v]))
-            inside = min(inside, parts - 1, count[v])
-            if inside < 1 or parts - inside > n - count[v]:
-                continue
-            fewer = min(inside, parts - inside)
-            miss = abs(below[v] - inside * mean) / mean / fewer
-            lopsided = abs(parts - 2 * inside) / parts
-            score = 4.0 * miss + border[v] / girth + 0.25 * lopsided
-            if score < best_score:
-                best_score = score
-                best_parts = inside
-                best_side[:] = False
-                best_side[v] = True
-                for later in range(position + 1, n):
-                    u = order[later]
-                    best_side[u] = u == v or best_side[parent[u]]
-    return best_side, best_parts
+def within(graph: Graph, load: NDArray[np.float64], nodes: NDArray[np.int32]) -> Graph:
+    """Return the graph among `nodes`, with their `load`; borders with other nodes are outline."""
+    return _within(graph, load, nodes, np.full(len(graph.load), -1, np.int32))
 
 
 @njit(cache=True)
-def _random_tree(
-    nodes: NDArray[np.int32],
-    local: NDArray[np.int32],
-    row: NDArray[np.int64],
-    neighbour: NDArray[np.int32],
-    show: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return a random spanning tree: nodes in an order with parents first, and the parents."""
-    n = len(nodes)
-    best = np.full(n, np.inf)
-    parent = np.full(n, -1, np.int32)
-    done = np.zeros(n, np.bool_)
-    order = np.empty(n, np.int32)
-    # Prim with a binary heap kept by hand: (key, node) pairs may be out of date and are skipped.
-    heap_key = np.empty(n * 12 + 16)
-    heap_node = np.empty(n * 12 + 16, np.int32)
-    size = 1
-    start = rng.integers(0, n)
-    heap_key[0] = 0.0
-    heap_node[0] = start
-    best[start] = 0.0
-    filled = 0
-    while size > 0:
-        v = heap_node[0]
-        size -= 1
-        last_key, last_node = heap_key[size], heap_node[size]
-        hole = 0
-        while True:
-            child = 2 * hole + 1
-            if child >= size:
-                break
-            if child + 1 < size and heap_key[child + 1] < heap_key[child]:
-                child += 1
-            if heap_key[child] >= last_key:
-                break
-            heap_key[hole], heap_node[hole] = heap_key[child], heap_node[child]
-            hole = child
-        heap_key[hole], heap_node[hole] = last_key, last_node
-        if done[v]:
-            continue
-        done[v] = True
-        order[filled] = v
-        filled += 1
-        for k in range(row[nodes[v]], row[nodes[v] + 1]):
-            u = local[neighbour[k]]
-            if u < 0 or done[u]:
-                continue
-            key = rng.random() + show[k]
-            if key < best[u]:
-                best[u] = key
-                parent[u] = v
-                if size == len(heap_key):
-                    heap_key = np.concatenate((heap_key, np.empty(size)))
-                    heap_node = np.concatenate((heap_node, np.empty(size, np.int32)))
-                hole = size
-                size += 1
-                while hole > 0 and heap_key[(hole - 1) // 2] > key:
-                    up = (hole - 1) // 2
-                    heap_key[hole], heap_node[hole] = heap_key[up], heap_node[up]
-                    hole = up
-                heap_key[hole], heap_node[hole] = key, u
-    return order, parent
+def _within(
+    graph: Graph, load: NDArray[np.float64], nodes: NDArray[np.int32], local: NDArray[np.int32]
+) -> Graph:
+    """Return the graph among `nodes`; borders with other nodes are outline.
 
-
-@njit(cache=True)
-def _subtree_sums(
-    nodes: NDArray[np.int32],
-    local: NDArray[np.int32],
-    order: NDArray[np.int32],
-    parent: NDArray[np.int32],
-    row: NDArray[np.int64],
-    neighbour: NDArray[np.int32],
-    cost: NDArray[np.float64],
-    weight: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Return for each node the weight, the size and the border cost of the subtree below it.
-
-    A border between u and v counts for every subtree that holds exactly one of them: it is added
-    at both ends and taken off twice where their paths to the root meet. These meeting points come
-    from one pass of Tarjan's union-find over the nodes in post-order, so a deep tree costs no more
-    than a flat one.
+    `local` holds -1 everywhere, before and after.
     """
     n = len(nodes)
-    below = np.empty(n)
-    count = np.ones(n, np.int64)
-    border = np.zeros(n)
     for k in range(n):
-        below[k] = weight[nodes[k]]
-    post = _post_order(order, parent)
-    group = np.arange(n)
-    finished = np.zeros(n, np.bool_)
-    for v in post:
-        for k in range(row[nodes[v]], row[nodes[v] + 1]):
-            u = local[neighbour[k]]
-            if u < 0:
+        local[nodes[k]] = k
+    row = np.zeros(n + 1, np.int64)
+    for k in range(n):
+        row[k + 1] = row[k]
+        for edge in range(graph.row[nodes[k]], graph.row[nodes[k] + 1]):
+            row[k + 1] += local[graph.neighbour[edge]] >= 0
+    neighbour = np.empty(row[n], np.int32)
+    cost = np.empty(row[n])
+    show = np.empty(row[n])
+    shut = np.empty(row[n], np.bool_)
+    outer = graph.outer[nodes]
+    filled = 0
+    for k in range(n):
+        for edge in range(graph.row[nodes[k]], graph.row[nodes[k] + 1]):
+            other = local[graph.neighbour[edge]]
+            if other < 0:
+                outer[k] += graph.cost[edge]
                 continue
-            border[v] += cost[k]
-            if finished[u]:
-                meet = u
-                while group[meet] != meet:
-                    group[meet] = group[group[meet]]
-                    meet = group[meet]
-                border[meet] -= 2 * cost[k]
-        finished[v] = True
-        if parent[v] >= 0:
-            group[v] = parent[v]
-    for v in post:
-        if parent[v] >= 0:
-            below[parent[v]] += below[v]
-            count[parent[v]] += count[v]
-            border[parent[v]] += border[v]
-    return below, count, border
+            neighbour[filled] = other
+            cost[filled] = graph.cost[edge]
+            show[filled] = graph.show[edge]
+            shut[filled] = graph.shut[edge]
+            filled += 1
+    for k in range(n):
+        local[nodes[k]] = -1
+    return Graph(row, neighbour, cost, show, shut, load[nodes], graph.area[nodes], outer)
 
 
 @njit(cache=True)
-def _post_order(order: NDArray[np.int32], parent: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the nodes of a tree so that every subtree is one run that ends with its root."""
-    n = len(order)
-    child = np.full(n, -1, np.int32)
-    sibling = np.full(n, -1, np.int32)
-    for position in range(n - 1, 0, -1):
-        v = order[position]
-        sibling[v] = child[parent[v]]
-        child[parent[v]] = v
-    post = np.empty(n, np.int32)
-    filled = 0
-    v = order[0]
+def _cap(load: NDArray[np.float64], n_zones: int) -> float:
+    """Return the mean load of a zone when no node counts for more than one."""
+    mean = load.sum() / n_zones
     while True:
-        while child[v] >= 0:
-            v = child[v]
-        post[filled] = v
-        filled += 1
-        while sibling[v] < 0:
-            v = parent[v]
-            if v < 0:
-                return post
-            post[filled] = v
-            filled += 1
-        v = sibling[v]
+        total = 0.0
+        for some in load:
+            total += min(some, mean)
+        lower = total / n_zones
+        if lower >= mean * (1 - 1e-6):
+            return mean
+        mean = lower
 
 
 @njit(cache=True)
 def anneal(
-    row: NDArray[np.int64],
-    neighbour: NDArray[np.int32],
-    cost: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    area: NDArray[np.float64],
-    outer: NDArray[np.float64],
+    graph: Graph,
     zone: NDArray[np.int32],
     n_zones: int,
-    *,
-    sweeps: int,
-    evenness: float,
+    terms: Terms,
     rng: np.random.Generator,
-) -> NDArray[np.int32]:
-    """Move single nodes between zones to better balance and shape; zones stay connected.
+) -> tuple[NDArray[np.int32], float]:
+    """Move single nodes between zones to a lower energy; zones stay connected and none is emptied.
 
-    The energy of a zone is evenness * ((weight - mean) / mean)² + rim² / (4 pi area), where `rim`
-    counts discounted borders (`cost`) plus the node's part of the outline (`outer`); a zone below
-    half the mean pays ten times for balance. A node moves only if the zone it leaves stays
-    connected and keeps at least one node.
+    No node moves across a shut border, nor one that a shut border joins to its own zone.
     """
-    n = len(weight)
+    n = len(graph.load)
     zone = zone.copy()
-    if n_zones < 2:
-        return zone
-    load = np.zeros(n_zones)
-    land = np.zeros(n_zones)
-    rim = np.zeros(n_zones)
-    members = np.zeros(n_zones, np.int64)
-    for v in range(n):
-        z = zone[v]
-        load[z] += weight[v]
-        land[z] += area[v]
-        rim[z] += outer[v]
-        members[z] += 1
-        for k in range(row[v], row[v + 1]):
-            if zone[neighbour[k]] != z:
-                rim[z] += cost[k]
+    load, land, rim, members = _sums(graph, zone, n_zones)
     mean = load.sum() / n_zones
+    side = np.sqrt(land.sum() / n_zones)
+    spent = np.empty(n_zones)
+    for z in range(n_zones):
+        spent[z] = _energy(load[z], land[z], rim[z], mean, side, terms)
     stamp = np.zeros(n, np.int64)
     queue = np.empty(n, np.int32)
     clock = 0
-    for sweep in range(sweeps):
-        heat = 0.3 * (1 - sweep / sweeps) ** 2
+    for sweep in range(terms.sweeps):
+        heat = _HEAT * (1 - sweep / terms.sweeps) ** 2
         moved = False
         for _ in range(n):
-            v = int(rng.integers(0, n))
+            v = int(rng.random() * n)
             here = zone[v]
-            degree = row[v + 1] - row[v]
+            degree = graph.row[v + 1] - graph.row[v]
             if degree == 0 or members[here] == 1:
                 continue
-            there = zone[neighbour[row[v] + rng.integers(0, degree)]]
-            if there == here:
+            edge = graph.row[v] + int(rng.random() * degree)
+            there = zone[graph.neighbour[edge]]
+            if there == here or graph.shut[edge]:
                 continue
             to_here = 0.0
             to_there = 0.0
-            around = outer[v]
-            for k in range(row[v], row[v + 1]):
-                around += cost[k]
-                if zone[neighbour[k]] == here:
-                    to_here += cost[k]
-                elif zone[neighbour[k]] == there:
-                    to_there += cost[k]
+            around = graph.outer[v]
+            for k in range(graph.row[v], graph.row[v + 1]):
+                around += graph.cost[k]
+                if zone[graph.neighbour[k]] == here:
+                    to_here += graph.cost[k]
+                elif zone[graph.neighbour[k]] == there:
+                    to_there += graph.cost[k]
             rim_here = rim[here] - around + 2 * to_here
             rim_there = rim[there] + around - 2 * to_there
-            change = (
-                _energy(load[here] - weight[v], land[here] - area[v], rim_here, mean, evenness)
-                + _energy(load[there] + weight[v], land[there] + area[v], rim_there, mean, evenness)
-                - _energy(load[here], land[here], rim[here], mean, evenness)
-                - _energy(load[there], land[there], rim[there], mean, evenness)
+            spent_here = _energy(
+                load[here] - graph.load[v], land[here] - graph.area[v], rim_here, mean, side, terms
             )
+            spent_there = _energy(
+                load[there] + graph.load[v], land[there] + graph.area[v], rim_there, mean, side,
+                terms,
+            )  # fmt: skip
+            change = spent_here + spent_there - spent[here] - spent[there]
             if change > 0 and (heat <= 0 or rng.random() >= np.exp(-change / heat)):
                 continue
             clock += 1
-            if not _stays_connected(v, row, neighbour, zone, stamp, clock, queue):
+            if not _may_leave(graph, v, zone, stamp, clock, queue):
                 continue
             zone[v] = there
-            load[here] -= weight[v]
-            load[there] += weight[v]
-            land[here] -= area[v]
-            land[there] += area[v]
-            rim[here] = rim_here
-            rim[there] = rim_there
+            load[here] -= graph.load[v]
+            load[there] += graph.load[v]
+            land[here] -= graph.area[v]
+            land[there] += graph.area[v]
+            rim[here], rim[there] = rim_here, rim_there
+            spent[here], spent[there] = spent_here, spent_there
             members[here] -= 1
             members[there] += 1
             moved = True
         if not moved and heat < 0.01:
             break
-    return zone
-
-
-@njit(cache=True, inline="always")
-def _energy(load: float, land: float, rim: float, mean: float, evenness: float) -> float:
-    off = (load - mean) / mean
-    scale = 10.0 if off < -0.5 else 1.0
-    return scale * evenness * off * off + rim * rim / (4 * np.pi * max(land, 1e-9))
+    return zone, spent.sum()
 
 
 @njit(cache=True)
-def _stays_connected(
+def _sums(
+    graph: Graph, zone: NDArray[np.int32], n_zones: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return the load, the area, the outline and the number of nodes of each zone."""
+    load = np.zeros(n_zones)
+    land = np.zeros(n_zones)
+    rim = np.zeros(n_zones)
+    members = np.zeros(n_zones, np.int64)
+    for v in range(len(zone)):
+        z = zone[v]
+        load[z] += graph.load[v]
+        land[z] += graph.area[v]
+        rim[z] += graph.outer[v]
+        members[z] += 1
+        for k in range(graph.row[v], graph.row[v + 1]):
+            if zone[graph.neighbour[k]] != z:
+                rim[z] += graph.cost[k]
+    return load, land, rim, members
+
+
+@njit(cache=True, inline="always")
+def _energy(load: float, land: float, rim: float, mean: float, side: float, terms: Terms) -> float:
+    off = abs(load - mean) / mean
+    excess = max(off - terms.tolerance, 0.0)
+    shape = rim * rim / (4 * np.pi * max(land, 1e-9)) + terms.thrift * rim / side
+    return terms.evenness * (off * off + _STRICTNESS * excess * excess) + shape
+
+
+@njit(cache=True)
+def _may_leave(
+    graph: Graph,
     v: int,
-    row: NDArray[np.int64],
-    neighbour: NDArray[np.int32],
     zone: NDArray[np.int32],
     stamp: NDArray[np.int64],
     clock: int,
@@ -368,9 +389,11 @@ def _stays_connected(
     """Tell whether the neighbours of `v` in its own zone reach one another without it."""
     wanted = 0
     start = -1
-    for k in range(row[v], row[v + 1]):
-        u = neighbour[k]
+    for k in range(graph.row[v], graph.row[v + 1]):
+        u = graph.neighbour[k]
         if zone[u] == zone[v]:
+            if graph.shut[k]:
+                return False
             wanted += 1
             start = u
     if wanted <= 1:
@@ -384,8 +407,10 @@ def _stays_connected(
     while head < tail:
         u = queue[head]
         head += 1
-        for k in range(row[u], row[u + 1]):
-            t = neighbour[k]
+        for k in range(graph.row[u], graph.row[u + 1]):
+            t = graph.neighbour[k]
+            if graph.shut[k]:
+                continue
             if t == v:
                 found += 1
                 if found == wanted:
@@ -398,42 +423,175 @@ def _stays_connected(
 
 
 @njit(cache=True)
-def split_by_share(
-    row: NDArray[np.int64],
-    neighbour: NDArray[np.int32],
-    cost: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    share: float,
-    rng: np.random.Generator,
-) -> NDArray[np.bool_]:
-    """Return one side of a cut of a connected graph: connected, and of about `share` of the weight.
+def settle(
+    graph: Graph, zone: NDArray[np.int32], n_zones: int, tolerance: float, terms: Terms
+) -> NDArray[np.int32]:
+    """Move as few nodes as bring every zone within `tolerance` of the mean, or as near as can be.
 
-    The other side is connected too. The best cut of several random spanning trees is taken, by the
-    miss and by the cost of the border.
+    Zones within it are changed only to take from one that is above it or to give to one below. Of
+    all moves the one that lowers the excess most, for what it costs in shape, goes first.
     """
-    n = len(weight)
-    nodes = np.arange(n).astype(np.int32)
-    show = np.zeros(len(neighbour))
-    total = weight.sum()
-    girth = cost.sum() / n * np.sqrt(n)
-    best = np.inf
-    side = np.zeros(n, np.bool_)
-    for _ in range(_TRIES):
-        order, parent = _random_tree(nodes, nodes, row, neighbour, show, rng)
-        below, _, border = _subtree_sums(nodes, nodes, order, parent, row, neighbour, cost, weight)
-        for position in range(1, n):
-            v = order[position]
-            part = below[v] / total
-            for inside in (True, False):
-                miss = abs((part if inside else 1 - part) - share) / min(share, 1 - share)
-                score = 4.0 * miss + border[v] / girth
-                if score < best:
-                    best = score
-                    side[:] = False
-                    side[v] = True
-                    for later in range(position + 1, n):
-                        u = order[later]
-                        side[u] = side[parent[u]] or u == v
-                    if not inside:
-                        side = ~side
-    return side
+    n = len(graph.load)
+    zone = zone.copy()
+    load, land, rim, members = _sums(graph, zone, n_zones)
+    mean = load.sum() / n_zones
+    side = np.sqrt(land.sum() / n_zones)
+    stamp = np.zeros(n, np.int64)
+    queue = np.empty(n, np.int32)
+    clock = 0
+    # Every move lowers the excess, so this ends; the limit is for excesses lowered by next to none.
+    for _ in range(4 * n):
+        best = 1e-9
+        best_node = -1
+        best_zone = -1
+        for v in range(n):
+            here = zone[v]
+            if members[here] == 1:
+                continue
+            over_here = max(abs(load[here] / mean - 1) - tolerance, 0.0)
+            for edge in range(graph.row[v], graph.row[v + 1]):
+                there = zone[graph.neighbour[edge]]
+                if there == here or graph.shut[edge]:
+                    continue
+                over_there = max(abs(load[there] / mean - 1) - tolerance, 0.0)
+                if over_here <= 0 and over_there <= 0:
+                    continue
+                after_here = max(abs((load[here] - graph.load[v]) / mean - 1) - tolerance, 0.0)
+                after_there = max(abs((load[there] + graph.load[v]) / mean - 1) - tolerance, 0.0)
+                gain = over_here**2 + over_there**2 - after_here**2 - after_there**2
+                if gain <= 1e-9:
+                    continue
+                price = _shape_change(graph, v, zone, there, land, rim, side, terms)
+                worth = gain / (1.0 + max(price, 0.0))
+                if worth > best:
+                    clock += 1
+                    if _may_leave(graph, v, zone, stamp, clock, queue):
+                        best, best_node, best_zone = worth, v, there
+        if best_node < 0:
+            break
+        _move(graph, best_node, best_zone, zone, load, land, rim, members)
+    return zone
+
+
+@njit(cache=True)
+def _shape_change(
+    graph: Graph,
+    v: int,
+    zone: NDArray[np.int32],
+    there: int,
+    land: NDArray[np.float64],
+    rim: NDArray[np.float64],
+    side: float,
+    terms: Terms,
+) -> float:
+    """Return by how much the energy of shapes grows when `v` moves."""
+    here = zone[v]
+    change = graph.outer[v]
+    kept = 0.0
+    joined = 0.0
+    for k in range(graph.row[v], graph.row[v + 1]):
+        change += graph.cost[k]
+        if zone[graph.neighbour[k]] == here:
+            kept += graph.cost[k]
+        elif zone[graph.neighbour[k]] == there:
+            joined += graph.cost[k]
+    before = _energy(1.0, land[here], rim[here], 1.0, side, terms)
+    before += _energy(1.0, land[there], rim[there], 1.0, side, terms)
+    after = _energy(
+        1.0, land[here] - graph.area[v], rim[here] - change + 2 * kept, 1.0, side, terms
+    )
+    after += _energy(
+        1.0, land[there] + graph.area[v], rim[there] + change - 2 * joined, 1.0, side, terms
+    )
+    return after - before
+
+
+@njit(cache=True)
+def _move(
+    graph: Graph,
+    v: int,
+    there: int,
+    zone: NDArray[np.int32],
+    load: NDArray[np.float64],
+    land: NDArray[np.float64],
+    rim: NDArray[np.float64],
+    members: NDArray[np.int64],
+) -> None:
+    here = zone[v]
+    around = graph.outer[v]
+    to_here = 0.0
+    to_there = 0.0
+    for k in range(graph.row[v], graph.row[v + 1]):
+        around += graph.cost[k]
+        if zone[graph.neighbour[k]] == here:
+            to_here += graph.cost[k]
+        elif zone[graph.neighbour[k]] == there:
+            to_there += graph.cost[k]
+    rim[here] += 2 * to_here - around
+    rim[there] += around - 2 * to_there
+    load[here] -= graph.load[v]
+    load[there] += graph.load[v]
+    land[here] -= graph.area[v]
+    land[there] += graph.area[v]
+    members[here] -= 1
+    members[there] += 1
+    zone[v] = there
+
+
+@njit(cache=True)
+def tidy(graph: Graph, zone: NDArray[np.int32], n_zones: int) -> NDArray[np.int32]:
+    """Return zones in one piece each: what hangs apart from the heaviest piece joins a neighbour.
+
+    Nodes of zone -1 join as well, each the zone it shares the dearest border with. A zone that no
+    node has stays empty.
+    """
+    n = len(graph.load)
+    piece = np.full(n, -1, np.int32)
+    weight = np.zeros(n)
+    queue = np.empty(n, np.int32)
+    n_pieces = 0
+    for seed in range(n):
+        if piece[seed] >= 0:
+            continue
+        piece[seed] = n_pieces
+        queue[0] = seed
+        head, tail = 0, 1
+        while head < tail:
+            v = queue[head]
+            head += 1
+            weight[n_pieces] += graph.area[v]
+            for k in range(graph.row[v], graph.row[v + 1]):
+                u = graph.neighbour[k]
+                if piece[u] < 0 and zone[u] == zone[v]:
+                    piece[u] = n_pieces
+                    queue[tail] = u
+                    tail += 1
+        n_pieces += 1
+    chosen = np.full(n_zones, -1, np.int32)
+    for v in range(n):
+        z = zone[v]
+        if z >= 0 and (chosen[z] < 0 or weight[piece[v]] > weight[chosen[z]]):
+            chosen[z] = piece[v]
+    tidied = np.empty(n, np.int32)
+    left = 0
+    for v in range(n):
+        whole = zone[v] >= 0 and piece[v] == chosen[zone[v]]
+        tidied[v] = zone[v] if whole else -1
+        left += not whole
+    shared = np.zeros(n_zones)
+    while left > 0:
+        joined = 0
+        for v in range(n):
+            if tidied[v] >= 0:
+                continue
+            shared[:] = 0.0
+            for k in range(graph.row[v], graph.row[v + 1]):
+                if tidied[graph.neighbour[k]] >= 0:
+                    shared[tidied[graph.neighbour[k]]] += graph.cost[k] + 1e-9
+            if shared.max() > 0:
+                tidied[v] = np.argmax(shared)
+                joined += 1
+        left -= joined
+        if joined == 0:
+            break
+    return tidied

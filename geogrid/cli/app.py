@@ -95,7 +95,13 @@ def sample(
 @app.command()
 def partition(
     boundaries: Annotated[Path, typer.Argument(help="GeoPackage with layer village.")],
-    imagery: Annotated[Path, typer.Argument(help="GeoTIFF, cloud-optimised or not.")],
+    imagery: Annotated[
+        list[str],
+        typer.Argument(
+            help="GeoTIFF, VRT or MBTiles, several or a folder of them, a folder of tiles, "
+            "https://…/{z}/{x}/{y}.png, tianditu:img or tianditu:vec. The first wins."
+        ),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Edition to write (.gpkg).")],
     grids: Annotated[int, typer.Option("--grids", help="Exact number of grids.")],
     microgrids: Annotated[int, typer.Option("--microgrids", help="Exact number of micro-grids.")],
@@ -105,6 +111,35 @@ def partition(
     barriers: Annotated[Path | None, typer.Option(help="Lines that borders shall follow.")] = None,
     resolution: Annotated[
         float | None, typer.Option("--resolution", help="Metres a pixel to work at.")
+    ] = None,
+    bands: Annotated[
+        str, typer.Option("--bands", help="Bands to read as red,green,blue, such as 3,2,1.")
+    ] = "",
+    zoom: Annotated[int | None, typer.Option("--zoom", help="Zoom of tiles.")] = None,
+    tms: Annotated[bool, typer.Option("--tms", help="Tile rows count from the south.")] = False,
+    tile_cache: Annotated[
+        Path | None, typer.Option("--tile-cache", help="Folder that keeps fetched tiles.")
+    ] = None,
+    tile_limit: Annotated[
+        int | None, typer.Option("--tile-limit", help="Requests a day to a tile service.")
+    ] = None,
+    imagery_date: Annotated[
+        str | None, typer.Option("--imagery-date", help="Day of imagery that does not say it.")
+    ] = None,
+    preset: Annotated[
+        str, typer.Option("--preset", help="balanced, follow-roads or even.")
+    ] = "balanced",
+    quality: Annotated[
+        int, typer.Option("--quality", help="Tries a village; the best is taken.")
+    ] = 1,
+    previous: Annotated[
+        Path | None, typer.Option("--previous", help="Edition to go on from; grids stay.")
+    ] = None,
+    norms: Annotated[
+        str, typer.Option("--norms", help="Households by kind, urban=300-500/30-50,rural=20-40.")
+    ] = "",
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Folder for report.json, .csv, weak_edges.gpkg.")
     ] = None,
     seed: Seed = 1,
     date: Date = None,
@@ -118,13 +153,20 @@ def partition(
     console = Console(lang, quiet)
     with errors_as_exit_codes(console):
         from geogrid.cli.jobs import divide, division_json, division_text
+        from geogrid.partition.imagery import ImagerySource
+        from geogrid.partition.norms import Norms
         from geogrid.partition.pipeline import Request
 
-        request = Request(
-            boundaries, imagery, grids, microgrids, _today(date), households, barriers,
-            resolution, seed,
+        source = ImagerySource(
+            tuple(imagery), _bands(bands), zoom, tms,
+            "" if imagery_date is None else _day(imagery_date, "--imagery-date"),
+            tile_cache, tile_limit,
         )  # fmt: skip
-        division = divide(request, output, _engine(workers, scheduler), console)
+        request = Request(
+            boundaries, source, grids, microgrids, _today(date), households, barriers,
+            resolution, seed, preset, quality, Norms.parse(norms) if norms else None, previous,
+        )  # fmt: skip
+        division = divide(request, output, _engine(workers, scheduler), console, report=report)
         _answer(division_json(division), division_text(division, lang), as_json)
 
 
@@ -231,14 +273,30 @@ def _engine(workers: int | None, scheduler: str | None):  # type: ignore[no-unty
 
 
 def _today(date: str | None) -> str:
-    from geogrid.errors import UsageError
-
     if date is None:
         return f"{datetime.now(ZoneInfo('Asia/Shanghai')):%Y-%m-%d}"
+    return _day(date, "--date")
+
+
+def _day(date: str, option: str) -> str:
+    from geogrid.errors import UsageError
+
     try:
         return f"{datetime.strptime(date, '%Y-%m-%d'):%Y-%m-%d}"  # noqa: DTZ007  # a day, no time
     except ValueError as error:
-        raise UsageError(f"--date {date!r} is not a day; write it as 2026-01-31.") from error
+        raise UsageError(f"{option} {date!r} is not a day; write it as 2026-01-31.") from error
+
+
+def _bands(listed: str) -> tuple[int, int, int] | None:
+    from geogrid.errors import UsageError
+
+    names = _names(listed)
+    if not names:
+        return None
+    if len(names) != 3 or not all(name.isdigit() for name in names):
+        raise UsageError(f"--bands {listed!r}: name three, as red,green,blue, such as 3,2,1.")
+    red, green, blue = map(int, names)
+    return red, green, blue
 
 
 def _answer(content: object, text: str, as_json: bool) -> None:

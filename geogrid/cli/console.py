@@ -23,9 +23,12 @@ _STAGES_ZH = {
     "atoms": "从影像生成地块",
     "zones": "划分网格和微网格",
     "edition": "合并、编码、校验",
+    "report": "评价划分结果",
+    "writing": "写出",
     "landscape": "生成虚构的景观",
     "boundaries and buildings": "生成边界与建筑",
     "imagery": "绘制影像",
+    "tiles": "下载瓦片",
     "overviews": "生成影像金字塔",
 }
 

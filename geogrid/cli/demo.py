@@ -7,6 +7,7 @@ import geopandas as gpd
 
 from geogrid import datums, incidents, maps, sample, store
 from geogrid.cli.console import Console, Meter
+from geogrid.cli.figures import padded, report_text
 from geogrid.cli.jobs import divide, division_json
 from geogrid.coverage.check import check
 from geogrid.coverage.findings import Findings
@@ -50,6 +51,7 @@ class Summary:
     city: Path
     imagery: Path
     page: Path
+    report: Path
     division: Division
     findings: Findings
     located: LocateSummary
@@ -61,7 +63,7 @@ class Summary:
             "findings": len(self.findings),
             "incidents": dict(self.located.statuses),
             "stages": [asdict(stage) for stage in self.stages],
-            "files": [str(path) for path in (self.city, self.imagery, self.page)],
+            "files": [str(path) for path in (self.city, self.imagery, self.page, self.report)],
         }
 
     def text(self, lang: str) -> str:
@@ -81,30 +83,20 @@ class Summary:
                  f"{len(self.findings)}"),
             ]
         )  # fmt: skip
-        for level in self.division.report:
-            name = ("网格" if level.level == "grid" else "微网格") if zh else level.level
-            lines += _rows(
-                [
-                    (f"{name}{'均衡 5-95 %' if zh else ' balance 5-95 %'}",
-                     f"{level.balance_p5:+.1%} … {level.balance_p95:+.1%}"),
-                    (f"{name}{'全市偏差(下限)' if zh else ' city deviation (floor)'}",
-                     f"{level.deviation:.1%} ({level.floor:.1%})"),
-                    (f"{name}{'紧凑度' if zh else ' compactness'}",
-                     f"{level.compactness:.3f} (p5 {level.compactness_p5:.3f})"),
-                    (f"{name}{'沿影像边缘(随机)' if zh else ' on imagery edges (by chance)'}",
-                     f"{level.seen:.0%} ({level.seen_by_chance:.0%})"),
-                ]
-            )  # fmt: skip
+        lines += [
+            "",
+            *(f"  {line}" for line in report_text(self.division.report, lang).splitlines()),
+        ]
         located = "  ".join(f"{name} {n:,}" for name, n in self.located.statuses.items())
         lines += _rows([("事件落格" if zh else "incidents", located)])
         lines += ["", "阶段                     秒       峰值内存 MB" if zh
                   else "stage                  seconds    peak memory MB"]  # fmt: skip
         for stage in self.stages:
             name = stage.name_zh if zh else stage.name_en
-            lines.append(f"  {_padded(name, 22)}{stage.seconds:>7.1f}{stage.peak_mb:>14,.0f}")
+            lines.append(f"  {padded(name, 22)}{stage.seconds:>7.1f}{stage.peak_mb:>14,.0f}")
         total = sum(stage.seconds for stage in self.stages)
-        lines.append(f"  {_padded('合计' if zh else 'all', 22)}{total:>7.1f}")
-        lines += ["", *(str(path) for path in (self.city, self.page))]
+        lines.append(f"  {padded('合计' if zh else 'all', 22)}{total:>7.1f}")
+        lines += ["", *(str(path) for path in (self.city, self.page, self.report))]
         return "\n".join(lines)
 
 
@@ -112,6 +104,7 @@ def run_demo(plan: Demo, console: Console) -> Summary:
     """Make the sample city, divide it, prove it, locate its incidents, draw it."""
     plan.out.mkdir(parents=True, exist_ok=True)
     inputs, city, page = plan.out / "sample", plan.out / "city.gpkg", plan.out / "map.html"
+    report = plan.out / "report"
     stages: list[Stage] = []
 
     console.say("1/5 示例城市(虚构)", "1/5 the sample city (invented)")
@@ -127,7 +120,7 @@ def run_demo(plan: Demo, console: Console) -> Summary:
 
     console.say("2/5 划分", "2/5 dividing")
     with Meter() as meter:
-        division = divide(_request(inputs, plan), city, plan.engine, console)
+        division = divide(_request(inputs, plan), city, plan.engine, console, report=report)
     stages.append(_stage("划分并写出", "divide and write", meter))
 
     console.say("3/5 检查覆盖", "3/5 proving the coverage")
@@ -153,7 +146,7 @@ def run_demo(plan: Demo, console: Console) -> Summary:
         points = _incident_points(target)
         maps.save(maps.map_of(edition, microgrids_of=[county], incidents=points), page)
     stages.append(_stage("地图", "map", meter))
-    return Summary(city, inputs / "imagery.tif", page, division, findings, located, stages)
+    return Summary(city, inputs / "imagery.tif", page, report, division, findings, located, stages)
 
 
 def _request(inputs: Path, plan: Demo) -> Request:
@@ -186,9 +179,4 @@ def _stage(zh: str, en: str, meter: Meter) -> Stage:
 
 
 def _rows(rows: list[tuple[str, str]]) -> list[str]:
-    return [f"  {_padded(name, 44)}{value}" for name, value in rows]
-
-
-def _padded(text: str, width: int) -> str:
-    """Fill up to a width in which a Chinese character takes two columns."""
-    return text + " " * (width - sum(2 if ord(char) > 0x2E80 else 1 for char in text))
+    return [f"  {padded(name, 44)}{value}" for name, value in rows]

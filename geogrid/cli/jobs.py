@@ -5,18 +5,35 @@ from pathlib import Path
 
 from geogrid import store
 from geogrid.cli.console import Console
+from geogrid.cli.figures import report_text
 from geogrid.errors import DataError, GeogridError, UsageError
 from geogrid.parallel import Engine
+from geogrid.partition import report_files
 from geogrid.partition.pipeline import Division, Request, partition
 from geogrid.partition.report import as_table
 
 
-def divide(request: Request, output: Path, engine: Engine, console: Console) -> Division:
-    """Divide a city and write the edition; a run that was stopped goes on where it was."""
+def divide(
+    request: Request,
+    output: Path,
+    engine: Engine,
+    console: Console,
+    *,
+    report: Path | None = None,
+) -> Division:
+    """Divide a city and write the edition; a run that was stopped goes on where it was.
+
+    Parameters
+    ----------
+    report : Path, optional
+        Folder to write the report to.
+    """
     if not output.parent.is_dir():
         raise DataError(
             f"cannot write {output}: there is no folder {output.parent}. Make it first."
         )
+    if report is not None:
+        report_files.make_folder(report)
     folder = output.with_name(f".{output.stem}.work-{request.key()}")
     for stale in output.parent.glob(f".{output.stem}.work-*"):
         if stale != folder:
@@ -29,8 +46,10 @@ def divide(request: Request, output: Path, engine: Engine, console: Console) -> 
             division = partition(request, folder, engine=engine, progress=tick)
             tick("writing", 0, 1)
             store.write_edition(
-                division.edition, output, tables={"report": as_table(division.report)}
+                division.edition, output, tables={"report": as_table(division.report.levels)}
             )
+            if report is not None:
+                report_files.write(report, division.edition, division.report, request.norms)
             tick("writing", 1, 1)
     except GeogridError:
         # Bad input will be corrected, and then nothing here fits any more.
@@ -50,7 +69,7 @@ def division_json(division: Division) -> dict[str, object]:
         "weights": info.weights,
         "coverage_rate": division.findings.coverage_rate,
         "repairs": len(division.repairs),
-        "report": as_table(division.report).to_dict("records"),
+        "report": report_files.level_records(division.report),
     }
 
 
@@ -72,25 +91,7 @@ def division_text(division: Division, lang: str) -> str:
         n = len(division.repairs)
         lines.append(f"行政边界修正 {n} 处:" if zh else f"{n} repairs of the boundaries:")
         lines += [f"  {r.message_zh if zh else r.message_en}" for r in division.repairs[:20]]
-    for level in division.report:
-        lines.append(_level_text(level, zh))
-    return "\n".join(lines)
-
-
-def _level_text(level, zh: bool) -> str:  # type: ignore[no-untyped-def]
-    balance = f"{level.balance_p5:+.0%} … {level.balance_p95:+.0%}"
-    if zh:
-        name = "网格" if level.level == "grid" else "微网格"
-        return (
-            f"{name}:均衡(5-95 %){balance},全市平均偏差 {level.deviation:.1%}"
-            f"(下限 {level.floor:.1%}),紧凑度 {level.compactness:.2f},"
-            f"沿影像边缘 {level.seen:.0%}(随机 {level.seen_by_chance:.0%})"
-        )
-    return (
-        f"{level.level}: balance (5-95 %) {balance}, deviation in the city {level.deviation:.1%} "
-        f"(floor {level.floor:.1%}), compactness {level.compactness:.2f}, "
-        f"on imagery edges {level.seen:.0%} (by chance {level.seen_by_chance:.0%})"
-    )
+    return "\n".join([*lines, report_text(division.report, lang)])
 
 
 def serve_city(

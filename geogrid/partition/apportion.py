@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from geogrid.errors import QuotaError
 
-# Weight that all the land together adds to the weights, as a share of their sum.
-_LAND_SHARE = 0.02
+# Weight that all the land together adds to the weights, as a share of their sum. At .02 fields
+# pushed 2 % of the micro-grids beyond 20 % of their mean.
+_LAND_SHARE = 0.005
 
 
 def webster(

@@ -1,8 +1,10 @@
 """Put the townships' polygons together: one topology, codes, names, areas, all levels."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -21,6 +23,10 @@ from geogrid.partition.vectorise import node_shared
 from geogrid.schema import EXCHANGE_CRS
 
 _URBAN_SERIALS = ("0", "1", "4")
+_SAVED = (
+    *("xy", "grid", "weight", "inserted", "along", "chance", "atom_weight"),
+    *("held", "held_grid"),
+)
 _log = logging.getLogger(__name__)
 _DIGITS = "零一二三四五六七八九"
 
@@ -39,46 +45,70 @@ class Pieces:
         Number of the grid inside its village.
     weight : (n,) float
         What was balanced: households, or built-up area in pixels.
-    borders : (villages, 6) float
-        Metres of inner borders between grids and of those seen in the imagery, the same for
-        micro-grids, and m² of the village, those that would be seen by chance first.
+    pairs : (k, 2) int64
+        Pieces of one village that touch, the lower first.
+    along : (k, 4) float
+        Of their border: the shares of its length on edges seen in the imagery, on given lines and
+        on links, and its mean relief off given lines in Lab units.
+    chance : (villages, 3) float
+        Pixels of each village: those that borders drawn blindly would see, those on given lines,
+        all.
+    atom_weight : (a,) float
+        What was balanced, of every atom.
+    atom_village : (a,) text
+        Code of the village of every atom.
+    held, held_grid : (n,) text
+        Codes that the piece and its grid keep from an earlier edition, else empty.
     """
 
     polygons: NDArray[np.object_]
     village: NDArray[np.str_]
     grid: NDArray[np.int64]
     weight: NDArray[np.float64]
-    borders: NDArray[np.float64]
+    pairs: NDArray[np.int64]
+    along: NDArray[np.float64]
+    chance: NDArray[np.float64]
+    atom_weight: NDArray[np.float64]
+    atom_village: NDArray[np.str_]
+    held: NDArray[np.str_]
+    held_grid: NDArray[np.str_]
 
 
 def gather(townships: Sequence[Township]) -> Pieces:
     """Read what the townships saved and node the borders between villages from both sides."""
-    xy, sizes, owners, village, grid, weight, inserted, borders = ([] for _ in range(8))
+    columns: dict[str, list[NDArray[Any]]] = defaultdict(list)
     n = 0
     for township in townships:
         with np.load(township.zones_file) as saved:
-            xy.append(saved["xy"])
-            sizes.append(np.diff(saved["starts"]))
-            owners.append(saved["owners"] + n)
-            village.append(np.array(township.codes)[saved["village"]])
-            grid.append(saved["grid"])
-            weight.append(saved["weight"])
-            inserted.append(saved["inserted"])
-            borders.append(saved["borders"])
-        n += len(grid[-1])
-    starts = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
-    rings, starts = node_shared(np.concatenate(xy), starts, np.concatenate(inserted))
+            codes = np.array(township.codes)
+            columns["sizes"].append(np.diff(saved["starts"]))
+            columns["owners"].append(saved["owners"] + n)
+            columns["pairs"].append(saved["pairs"] + n)
+            columns["village"].append(codes[saved["village"]])
+            columns["atom_village"].append(np.repeat(codes, saved["atoms"]))
+            for name in _SAVED:
+                columns[name].append(saved[name])
+        n += len(columns["grid"][-1])
+    whole = {name: np.concatenate(parts) for name, parts in columns.items()}
+    starts = np.concatenate([[0], np.cumsum(whole["sizes"])])
+    rings, starts = node_shared(whole["xy"], starts, whole["inserted"])
     polygons = shapely.from_ragged_array(
         shapely.GeometryType.POLYGON,
         to_degrees(rings),
-        (starts, np.searchsorted(np.concatenate(owners), np.arange(n + 1))),
+        (starts, np.searchsorted(whole["owners"], np.arange(n + 1))),
     )
     return Pieces(
         polygons=shapely.normalize(_without_crossings(polygons)),
-        village=np.concatenate(village),
-        grid=np.concatenate(grid).astype(np.int64),
-        weight=np.concatenate(weight),
-        borders=np.concatenate(borders),
+        village=whole["village"],
+        grid=whole["grid"].astype(np.int64),
+        weight=whole["weight"],
+        pairs=whole["pairs"].astype(np.int64),
+        along=whole["along"],
+        chance=whole["chance"],
+        atom_weight=whole["atom_weight"],
+        atom_village=whole["atom_village"],
+        held=whole["held"],
+        held_grid=whole["held_grid"],
     )
 
 
@@ -101,7 +131,11 @@ def _without_crossings(polygons: NDArray[np.object_]) -> NDArray[np.object_]:
 
 
 def assemble(
-    pieces: Pieces, boundaries: Boundaries, info: EditionInfo, houses: NDArray[np.float64]
+    pieces: Pieces,
+    boundaries: Boundaries,
+    info: EditionInfo,
+    houses: NDArray[np.float64],
+    previous: Edition | None = None,
 ) -> tuple[Edition, NDArray[np.str_]]:
     """Build the edition: dissolve the levels, issue codes, count households.
 
@@ -109,6 +143,8 @@ def assemble(
     ----------
     houses : (h, 3) float64
         Longitude, latitude (CGCS2000) and households of buildings; none when h is 0.
+    previous : Edition, optional
+        Where units with the same code and polygon keep their first day.
 
     Returns
     -------
@@ -118,17 +154,32 @@ def assemble(
         The micro-grid code issued to each piece.
     """
     table = gpd.GeoDataFrame(
-        {"village": pieces.village, "number": pieces.grid},
+        {
+            "village": pieces.village,
+            "number": pieces.grid,
+            "held": pieces.held,
+            "held_grid": pieces.held_grid,
+        },
         geometry=pieces.polygons,
         crs=EXCHANGE_CRS,
     )
-    grids = _dissolve(table, ["village", "number"]).reset_index()
-    grids["code"] = _issue(grids, grids["village"].to_numpy(str), info.working_crs)
+    grids = _dissolve(table, ["village", "number"], held_grid="first").reset_index()
+    grids = grids.rename(columns={"held_grid": "held"})
+    used = {
+        level: None if previous is None else previous.units[level]["code"].to_numpy(str)
+        for level in ("grid", "microgrid")
+    }
+    parents = grids["village"].to_numpy(str)
+    grids["code"] = _issue(grids, parents, info.working_crs, used["grid"])
     keys = table.merge(grids[["village", "number", "code"]], on=["village", "number"], how="left")
     table["parent"] = keys["code"].to_numpy()
-    table["code"] = _issue(table, table["parent"].to_numpy(str), info.working_crs)
+    parents = table["parent"].to_numpy(str)
+    table["code"] = _issue(table, parents, info.working_crs, used["microgrid"])
     units = _levels(table, boundaries)
     dated = {level: _completed(frame, level, info) for level, frame in units.items()}
+    if previous is not None:
+        for level, frame in dated.items():
+            _keep_first_days(frame, previous.units[level])
     edition = Edition.of(info, dated)
     codes = table["code"].to_numpy(str)
     return (edition if not len(houses) else _with_households(edition, houses)), codes
@@ -189,11 +240,27 @@ def _dissolve(frame: gpd.GeoDataFrame, keys: list[str], **kept: str) -> gpd.GeoD
     return joined
 
 
-def _issue(frame: gpd.GeoDataFrame, parents: NDArray[np.str_], crs: str) -> NDArray[np.str_]:
+def _issue(
+    frame: gpd.GeoDataFrame, parents: NDArray[np.str_], crs: str, used: NDArray[np.str_] | None
+) -> NDArray[np.str_]:
     metric = to_metres(frame.geometry.to_numpy(), crs)
     points = shapely.get_coordinates(shapely.point_on_surface(metric))
     # A tenth of a metre: the order must not hang on the last bit of a projection.
-    return issue(parents, np.round(points, 1), np.round(shapely.area(metric), 1))
+    held = frame["held"].to_numpy(str)
+    return issue(
+        parents, np.round(points, 1), np.round(shapely.area(metric), 1), held=held, used=used
+    )
+
+
+def _keep_first_days(frame: gpd.GeoDataFrame, before: gpd.GeoDataFrame) -> None:
+    """Fill in the first day of units that are what they were."""
+    place = pd.Index(before["code"]).get_indexer(frame["code"])
+    known = np.flatnonzero(place >= 0)
+    old = before.geometry.to_numpy()[place[known]]
+    same = known[shapely.equals_exact(shapely.normalize(old), frame.geometry.to_numpy()[known])]
+    days = frame["valid_from"].to_numpy(object)
+    days[same] = before["valid_from"].to_numpy(object)[place[same]]
+    frame["valid_from"] = days
 
 
 def _completed(frame: gpd.GeoDataFrame, level: str, info: EditionInfo) -> gpd.GeoDataFrame:

@@ -9,7 +9,7 @@ place looks. Given lines (roads, rivers, railways) are laid on top as the highes
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -52,11 +52,14 @@ class Barriers:
         Smoothed colour, CIE Lab.
     built_up : (height, width) float32
         How built-up the surroundings look, 0 to 1.
+    walls : (height, width) bool, optional
+        Lines that are not to be crossed, but for places where something crosses them.
     """
 
     relief: NDArray[np.uint16]
     lab: NDArray[np.float32]
     built_up: NDArray[np.float32]
+    walls: NDArray[np.bool_] | None = None
 
 
 def detect(
@@ -132,14 +135,18 @@ def survey(
         origin = (window.row + row - reach, window.col + col - reach)
         rgb, there = imagery.read(Window(*origin, height + 2 * reach, width + 2 * reach))
         part = detect(rgb, step, origin=origin, valid=there, wanted=np.pad(wanted[block], reach))
-        for field in fields(Barriers):
-            getattr(seen, field.name)[block] = getattr(part, field.name)[inner]
+        seen.relief[block] = part.relief[inner]
+        seen.lab[block] = part.lab[inner]
+        seen.built_up[block] = part.built_up[inner]
         valid[block] = there[inner]
     return seen, valid
 
 
 def impose(
-    seen: Barriers, buildings: NDArray[np.bool_], given_lines: Sequence[NDArray[np.int32]]
+    seen: Barriers,
+    buildings: NDArray[np.bool_],
+    given_lines: Sequence[NDArray[np.int32]],
+    walls: NDArray[np.bool_] | None = None,
 ) -> Barriers:
     """Return the barriers with what is known better than it is seen.
 
@@ -150,10 +157,12 @@ def impose(
         make one basin and no border runs along a wall.
     given_lines : sequence of (n, 2) int32
         Lines in pixels (col, row), the highest barriers.
+    walls : (height, width) bool, optional
+        Those of their pixels that are not to be crossed.
     """
     relief = np.where(buildings, np.uint16(0), seen.relief)
     cv2.polylines(relief, given_lines, isClosed=False, color=lines.HIGHEST)
-    return replace(seen, relief=relief)
+    return replace(seen, relief=relief, walls=walls)
 
 
 def _filled(rgb: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:

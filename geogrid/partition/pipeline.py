@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,8 +21,11 @@ from geogrid.parallel import Engine, run
 from geogrid.partition.apportion import capped, loads, webster
 from geogrid.partition.assemble import assemble, gather
 from geogrid.partition.boundaries import Boundaries, read_boundaries, working_crs
-from geogrid.partition.imagery import Imagery, open_imagery, outline
-from geogrid.partition.report import LevelReport, measure
+from geogrid.partition.imagery import Imagery, ImagerySource, open_imagery, outline
+from geogrid.partition.lines import read_lines
+from geogrid.partition.norms import Norms
+from geogrid.partition.previous import counts_by_village, earlier_villages
+from geogrid.partition.report import Report, measure
 from geogrid.partition.townships import (
     Quota,
     Township,
@@ -30,6 +33,7 @@ from geogrid.partition.townships import (
     grow_township,
     seed_of,
 )
+from geogrid.partition.zones import PRESETS
 from geogrid.schema import EXCHANGE_CRS, require_columns, require_crs
 
 # Atoms in a mean micro-grid by land, beside those by households.
@@ -46,21 +50,33 @@ class Request:
 
     Attributes
     ----------
+    imagery : Path, str or ImagerySource
+        A file, folder, tile service or several of them.
     n_grids, n_microgrids : int
         The exact counts.
     households : Path, optional
         Buildings or address points with a column `households` (GeoPackage or GeoParquet). Without
         it, weights come from built-up area in the imagery.
     barriers : Path, optional
-        Lines that borders shall follow: roads, rivers, railways.
+        Lines that borders shall follow: roads, rivers, railways. Rivers, railways and expressways
+        are crossed only where a road crosses them.
     resolution : float, optional
         Metres a pixel to work at.
     date : str
         Day of issue, YYYY-MM-DD.
+    preset : str
+        What the division favours: balanced, follow-roads or even.
+    quality : int
+        How many divisions of a village are tried; the best is taken.
+    norms : Norms, optional
+        Households that units of some kind should have; the report compares with them.
+    previous : Path, optional
+        An edition to go on from: its villages keep their counts, and their grids where these are
+        even enough still.
     """
 
     boundaries: Path
-    imagery: Path
+    imagery: Path | str | ImagerySource
     n_grids: int
     n_microgrids: int
     date: str
@@ -68,9 +84,17 @@ class Request:
     barriers: Path | None = None
     resolution: float | None = None
     seed: int = 1
+    preset: str = "balanced"
+    quality: int = 1
+    norms: Norms | None = None
+    previous: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse counts that no city could have."""
+        """Refuse counts that no city could have, and unknown ways of dividing it."""
+        if self.preset not in PRESETS:
+            raise UsageError(f"preset {self.preset!r}: there are {', '.join(PRESETS)}.")
+        if self.quality < 1:
+            raise UsageError(f"quality {self.quality}: give the number of tries, 1 or more.")
         if not 1 <= self.n_grids <= self.n_microgrids:
             raise UsageError(
                 f"{self.n_grids} grids and {self.n_microgrids} micro-grids: ask for at least one "
@@ -79,7 +103,8 @@ class Request:
 
     def key(self) -> str:
         """Return a digest of the inputs (path, size, time of change) and the parameters."""
-        inputs = [self.boundaries, self.imagery, self.households, self.barriers]
+        pictures = ImagerySource.of(self.imagery).files()
+        inputs = [self.boundaries, self.households, self.barriers, self.previous, *pictures]
         stamps = [
             (str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns)
             for path in inputs
@@ -95,7 +120,7 @@ class Division:
 
     edition: Edition
     repairs: list[Repair]
-    report: list[LevelReport]
+    report: Report
     findings: Findings
 
 
@@ -125,19 +150,27 @@ def partition(
             "at least one. Ask for more grids."
         )
     crs = working_crs(boundaries.villages)
-    imagery = open_imagery(request.imagery, crs, resolution=request.resolution)
+    imagery = open_imagery(
+        request.imagery,
+        crs,
+        resolution=request.resolution,
+        area=boundaries.villages.geometry.to_crs(crs).to_numpy(),
+        progress=tell,
+    )
     _require_overlap(boundaries.villages, imagery)
     houses = _read_houses(request.households)
-    townships = _townships(request, boundaries, imagery, (houses, folder))
+    previous = None if request.previous is None else store.read_edition(request.previous)
+    townships = _townships(request, boundaries, imagery, (houses, previous, folder))
     tell("boundaries", 1, 1)
     _each(grow_township, townships, "atoms", engine, tell)
-    quotas = _quotas(request, townships)
+    fixed = {} if previous is None else counts_by_village(previous)
+    quotas = _quotas(request, townships, fixed)
     works = [(town, {code: quotas[code] for code in town.codes}) for town in townships]
     _each(divide_township, works, "zones", engine, tell)
     tell("edition", 0, 2)
     pieces = gather(townships)
-    info = _info(request, boundaries, crs, imagery)
-    edition, codes = assemble(pieces, boundaries, info, _in_degrees(houses))
+    info = _info(request, boundaries, imagery, previous)
+    edition, codes = assemble(pieces, boundaries, info, _in_degrees(houses), previous)
     tell("edition", 1, 2)
     expected = {"grid": request.n_grids, "microgrid": request.n_microgrids}
     findings = check(edition, expected=expected)
@@ -147,7 +180,10 @@ def partition(
             "Please report this with the boundaries."
         )
     tell("edition", 2, 2)
-    return Division(edition, boundaries.repairs, measure(edition, pieces, codes), findings)
+    tell("report", 0, 1)
+    report = measure(edition, pieces, codes, houses=houses, norms=request.norms)
+    tell("report", 1, 1)
+    return Division(edition, boundaries.repairs, report, findings)
 
 
 def _each(
@@ -173,7 +209,7 @@ def _require_overlap(villages: gpd.GeoDataFrame, imagery: Imagery) -> None:
     named = ", ".join(villages["code"][outside][:10])
     west, south, east, north = villages.to_crs(EXCHANGE_CRS).total_bounds
     raise ImageryError(
-        f"{outside.sum()} of {len(villages)} villages lie wholly outside {imagery.path} "
+        f"{outside.sum()} of {len(villages)} villages lie wholly outside {imagery.name} "
         f"({metric[outside].area.sum() / 1e6:.2f} km²): {named}. The boundaries span "
         f"{west:.4f}, {south:.4f} to {east:.4f}, {north:.4f}; is a reference system wrong?"
     )
@@ -212,20 +248,19 @@ def _townships(
     request: Request,
     boundaries: Boundaries,
     imagery: Imagery,
-    inputs: tuple[gpd.GeoDataFrame | None, Path],
+    inputs: tuple[gpd.GeoDataFrame | None, Edition | None, Path],
 ) -> list[Township]:
-    houses, folder = inputs
+    houses, previous, folder = inputs
     crs = imagery.lattice.crs
     villages = boundaries.villages.sort_values("code")
     metric = villages.geometry.to_crs(crs)
     pixels = float(metric.area.sum()) / imagery.lattice.step**2
     shapes, points = _metric_houses(houses, crs)
-    lines = _read_lines(request.barriers, crs)
-    tree = shapely.STRtree(lines)
+    lines = read_lines(request.barriers, crs)
+    earlier = {} if previous is None else earlier_villages(previous, villages)
     made = []
     for code, group in villages.groupby("parent", sort=True):
         box = shapely.box(*metric[group.index].total_bounds).buffer(imagery.lattice.step)
-        near = tree.query(box, predicate="intersects")
         rows = _rows_in(points, box.bounds)
         made.append(
             Township(
@@ -236,11 +271,14 @@ def _townships(
                 houses=points[rows],
                 has_houses=houses is not None,
                 footprints=shapes[rows][shapely.get_dimensions(shapes[rows]) == 2],
-                lines=lines[np.sort(near)],
+                lines=lines.near(box),
                 atoms_per_pixel=_ATOMS_BY_LAND * request.n_microgrids / pixels,
                 households_per_microgrid=(
                     np.inf if houses is None else points[:, 2].sum() / request.n_microgrids
                 ),
+                preset=PRESETS[request.preset],
+                quality=request.quality,
+                earlier={code: earlier[code] for code in group["code"] if code in earlier},
                 folder=folder,
             )
         )
@@ -270,20 +308,13 @@ def _rows_in(
     return np.flatnonzero((y >= south) & (y <= north)) + int(first)
 
 
-def _read_lines(path: Path | None, crs: str) -> NDArray[np.object_]:
-    if path is None:
-        return np.empty(0, object)
-    frame = store.read_vector(path)
-    require_crs(frame, str(path))
-    parts = shapely.get_parts(frame.geometry.to_crs(crs).to_numpy())
-    lines: NDArray[np.object_] = parts[shapely.get_type_id(parts) == 1]
-    if not len(lines):
-        raise DataError(f"{path} holds no lines. Give roads, rivers or railways as line strings.")
-    return lines
+def _quotas(
+    request: Request, townships: Sequence[Township], fixed: Mapping[str, tuple[int, int]]
+) -> dict[str, Quota]:
+    """Apportion both counts over the villages: the only step that needs the whole city.
 
-
-def _quotas(request: Request, townships: Sequence[Township]) -> dict[str, Quota]:
-    """Apportion both counts over the villages: the only step that needs the whole city."""
+    Villages of `fixed` have as many grids and micro-grids as are given there.
+    """
     codes: list[str] = []
     weights: list[NDArray[np.float64]] = []
     areas: list[NDArray[np.float64]] = []
@@ -296,19 +327,39 @@ def _quotas(request: Request, townships: Sequence[Township]) -> dict[str, Quota]
     shares = loads(weights, areas)
     atoms = np.array([len(share) for share in shares])
     _require_atoms(request, codes, atoms)
+    given = np.array([fixed.get(code, (0, 0)) for code in codes])
+    _require_reachable(request, given)
+    known = given[:, 0] > 0
     n_grids = webster(
         capped(shares, request.n_grids)[0],
         request.n_grids,
-        least=np.ones(len(codes), np.int64),
-        most=atoms,
+        least=np.where(known, given[:, 0], 1),
+        most=np.where(known, given[:, 0], atoms),
     )
     n_microgrids = webster(
-        capped(shares, request.n_microgrids)[0], request.n_microgrids, least=n_grids, most=atoms
+        capped(shares, request.n_microgrids)[0],
+        request.n_microgrids,
+        least=np.where(known, given[:, 1], n_grids),
+        most=np.where(known, given[:, 1], atoms),
     )
     return {
         code: Quota(int(grids), int(microgrids), seed_of(code, request.seed))
         for code, grids, microgrids in zip(codes, n_grids, n_microgrids, strict=True)
     }
+
+
+def _require_reachable(request: Request, given: NDArray[np.int64]) -> None:
+    """Refuse totals that the counts kept from the previous edition rule out."""
+    free = int((given[:, 0] == 0).sum())
+    kept = given.sum(axis=0).tolist()
+    wanted = request.n_grids - kept[0], request.n_microgrids - kept[1]
+    if (wanted[0] == wanted[1] == 0) if free == 0 else (free <= wanted[0] <= wanted[1]):
+        return
+    raise QuotaError(
+        f"{request.previous} has {kept[0]} grids and {kept[1]} micro-grids in these villages; "
+        f"{request.n_grids} and {request.n_microgrids} leave {wanted[0]} and {wanted[1]} for "
+        f"{free} new villages. Ask for counts that fit, or leave the previous edition out."
+    )
 
 
 def _require_atoms(request: Request, codes: list[str], atoms: NDArray[np.int64]) -> None:
@@ -321,7 +372,9 @@ def _require_atoms(request: Request, codes: list[str], atoms: NDArray[np.int64])
     )
 
 
-def _info(request: Request, boundaries: Boundaries, crs: str, imagery: Imagery) -> EditionInfo:
+def _info(
+    request: Request, boundaries: Boundaries, imagery: Imagery, previous: Edition | None
+) -> EditionInfo:
     city = boundaries.above["city"].iloc[0]
     weights = "households" if request.households else "built-up area seen in the imagery"
     parameters = {
@@ -329,13 +382,15 @@ def _info(request: Request, boundaries: Boundaries, crs: str, imagery: Imagery) 
         "n_microgrids": request.n_microgrids,
         "resolution_m": imagery.lattice.step,
         "barriers": request.barriers.name if request.barriers else "",
+        "preset": request.preset,
+        "quality": request.quality,
     }
     return EditionInfo(
         id=f"{city['code']}-{request.date}",
-        parent_id="",
+        parent_id="" if previous is None else previous.info.id,
         city=str(city["name"]),
         created=request.date,
-        working_crs=crs,
+        working_crs=imagery.lattice.crs,
         imagery_source=imagery.source,
         imagery_date=imagery.date,
         weights=weights,

@@ -6,6 +6,7 @@ is not done again, so a killed run goes on where it stopped and gives the same b
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -21,9 +22,12 @@ from geogrid.edition import integer_rings, to_metres
 from geogrid.errors import ImageryError
 from geogrid.partition.atoms import Atoms, grow
 from geogrid.partition.barriers import Barriers, impose, survey
+from geogrid.partition.borders import Evidence, ZoneBorders, evidence, zone_borders
 from geogrid.partition.imagery import Imagery, Lattice, Window, numbered, rasterise
-from geogrid.partition.vectorise import Outlines, outline_zones
-from geogrid.partition.zones import SEEN, assign, border_lengths
+from geogrid.partition.lines import GivenLines
+from geogrid.partition.previous import held_codes
+from geogrid.partition.vectorise import Outlines, drawn_before, outline_zones
+from geogrid.partition.zones import Continued, Earlier, Preset, assign, carry_on
 from geogrid.schema import EXCHANGE_CRS
 from geogrid.store import replacing
 
@@ -36,6 +40,8 @@ _OPEN_LAND_WEIGHT = np.float32(0.1)
 _BUILT_UP_WORTH = 4.0
 # Atoms in a mean micro-grid by households: 6 inhabited ones balance within 14 %.
 _ATOMS_BY_HOUSEHOLDS = 6.0
+# Metres around a crossing within which a dividing line is open.
+_BRIDGE = 10.0
 # Buildings share an atom up to this share of a mean micro-grid.
 _HEAVIEST = 0.25
 
@@ -56,12 +62,18 @@ class Township:
         A household layer was given: weights are households, not built-up area.
     footprints : (f,) polygons
         Buildings near it, metres; none where buildings are given as points.
-    lines : (l,) line strings
-        Given barriers near it, metres.
+    lines : GivenLines
+        Given barriers near it.
     atoms_per_pixel : float
         How finely the land is to be cut.
     households_per_microgrid : float
         The city's mean; infinite where no household layer was given.
+    preset : Preset
+        What the division favours.
+    quality : int
+        How many divisions of a village are tried.
+    earlier : mapping of code to Earlier
+        How its villages were divided before, as far as their outlines are the same.
     """
 
     code: str
@@ -71,9 +83,12 @@ class Township:
     houses: NDArray[np.float64]
     has_houses: bool
     footprints: NDArray[np.object_]
-    lines: NDArray[np.object_]
+    lines: GivenLines
     atoms_per_pixel: float
     households_per_microgrid: float
+    preset: Preset
+    quality: int
+    earlier: Mapping[str, Earlier]
     folder: Path
 
     @property
@@ -142,6 +157,7 @@ def divide_township(work: tuple[Township, Mapping[str, Quota]]) -> None:
         ]
     rings = integer_rings(np.concatenate([village.outlines.polygons for village in villages]))
     sizes = [len(village.grid) for village in villages]
+    before = np.cumsum([0, *sizes[:-1]])
     _save(
         township.zones_file,
         {
@@ -152,7 +168,18 @@ def divide_township(work: tuple[Township, Mapping[str, Quota]]) -> None:
             "grid": np.concatenate([village.grid for village in villages]),
             "weight": np.concatenate([village.weight for village in villages]),
             "inserted": np.concatenate([village.outlines.inserted for village in villages]),
-            "borders": np.array([village.borders for village in villages]),
+            "pairs": np.concatenate(
+                [
+                    village.borders.zones + first
+                    for village, first in zip(villages, before, strict=True)
+                ]
+            ),
+            "along": np.concatenate([_along(village.borders) for village in villages]),
+            "chance": np.array([village.chance for village in villages]),
+            "atom_weight": np.concatenate([village.atom_weight for village in villages]),
+            "atoms": np.array([len(village.atom_weight) for village in villages]),
+            "held": np.concatenate([village.held for village in villages]),
+            "held_grid": np.concatenate([village.held_grid for village in villages]),
         },
     )
 
@@ -162,35 +189,78 @@ class _Village:
     outlines: Outlines
     grid: NDArray[np.int32]
     weight: NDArray[np.float64]
-    borders: tuple[float, ...]
+    borders: ZoneBorders
+    chance: NDArray[np.float64]
+    atom_weight: NDArray[np.float64]
+    held: NDArray[np.str_]
+    held_grid: NDArray[np.str_]
 
 
 def _divide_village(
     township: Township, number: int, grown: Mapping[str, NDArray[Any]], quota: Quota
 ) -> _Village:
     lattice = township.imagery.lattice
-    village, window, chance = _load_village(grown, number)
-    grid, microgrid = assign(
-        village, n_grids=quota.n_grids, n_microgrids=quota.n_microgrids, seed=quota.seed
-    )
-    drawn = outline_zones(
-        np.append(microgrid, np.int32(-1))[village.labels],
-        township.outlines[number],
-        lattice,
-        window,
-        pyproj.Transformer.from_crs(lattice.crs, EXCHANGE_CRS, always_xy=True),
-        _near(township.footprints, lattice, window),
-    )
+    village, window, shown = _load_village(grown, number)
+    code = township.codes[number]
+    earlier = township.earlier.get(code)
+    found = None if earlier is None else _continued(township, village, window, (earlier, quota))
+    if found is None:
+        earlier = None
+        grid, microgrid = assign(
+            village,
+            n_grids=quota.n_grids,
+            n_microgrids=quota.n_microgrids,
+            seed=quota.seed,
+            preset=township.preset,
+            quality=township.quality,
+        )
+    else:
+        grid, microgrid = found.grid, found.microgrid
+    outline = township.outlines[number]
+    if earlier is not None and found is not None and found.same:
+        drawn = drawn_before(earlier.polygons, outline)
+    else:
+        drawn = outline_zones(
+            np.append(microgrid, np.int32(-1))[village.labels],
+            outline,
+            lattice,
+            window,
+            pyproj.Transformer.from_crs(lattice.crs, EXCHANGE_CRS, always_xy=True),
+            _near(township.footprints, lattice, window),
+        )
     grid_of = np.zeros(quota.n_microgrids, np.int32)
     grid_of[microgrid] = grid
-    borders = [
-        total * lattice.step
-        for zone in (grid, microgrid)
-        for total in border_lengths(village, zone)
-    ]
-    area = float(village.area.sum()) * lattice.step**2
     weight = np.bincount(microgrid, village.weight, quota.n_microgrids).astype(np.float64)
-    return _Village(drawn, grid_of, weight, (*borders, chance * area, area))
+    borders = zone_borders(village, microgrid, shown, step=lattice.step)
+    chance = np.append(shown.chance, 1.0) * village.area.sum()
+    held, held_grid = held_codes(earlier, drawn.polygons, grid_of)
+    return _Village(drawn, grid_of, weight, borders, chance, village.weight, held, held_grid)
+
+
+def _continued(
+    township: Township, village: Atoms, window: Window, before: tuple[Earlier, Quota]
+) -> Continued | None:
+    """Carry on from the earlier micro-grids that hold most of each atom."""
+    earlier, quota = before
+    lattice, n = township.imagery.lattice, len(earlier.codes)
+    if (len(earlier.grid_codes), n) != (quota.n_grids, quota.n_microgrids):
+        return None
+    metric = to_metres(earlier.polygons, lattice.crs)
+    zones = rasterise(metric, np.arange(n, dtype=np.int32), lattice, window)
+    both = (village.labels >= 0) & (zones >= 0)
+    pairs = village.labels[both].astype(np.int64) * n + zones[both]
+    key, pixels = np.unique(pairs, return_counts=True)
+    start = np.full(len(village), -1, np.int32)
+    # The last of the rows of an atom wins, which is where most of its pixels are.
+    order = np.argsort(pixels, kind="stable")
+    start[key[order] // n] = key[order] % n
+    return carry_on(village, start, earlier, seed=quota.seed, preset=township.preset)
+
+
+def _along(borders: ZoneBorders) -> NDArray[np.float64]:
+    """Return the shares of length seen, on given lines and on links, and the contrast."""
+    shares = np.column_stack([borders.seen, borders.lined, borders.link]) / borders.length[:, None]
+    return np.column_stack([shares, borders.contrast])
 
 
 def _near(shapes: NDArray[np.object_], lattice: Lattice, window: Window) -> NDArray[np.object_]:
@@ -221,7 +291,7 @@ def _require_imagery(
         for k, (lon, lat) in zip(bad[:20].tolist(), places[:20].tolist(), strict=True)
     )  # fmt: skip
     raise ImageryError(
-        f"{township.imagery.path} has no data in {len(bad)} villages of {township.code}: {listed}. "
+        f"{township.imagery.name} has no data in {len(bad)} villages of {township.code}: {listed}. "
         "Give imagery that covers them, or leave them out of the boundaries."
     )
 
@@ -234,12 +304,25 @@ def _house_raster(township: Township, window: Window) -> NDArray[np.float32]:
     return households
 
 
-def _line_pixels(township: Township, window: Window) -> list[NDArray[np.int32]]:
-    lattice, pixels = township.imagery.lattice, []
-    for line in _near(township.lines, lattice, window):
+def _line_pixels(
+    lines: NDArray[np.object_], lattice: Lattice, window: Window
+) -> list[NDArray[np.int32]]:
+    pixels = []
+    for line in lines:
         row, col = lattice.pixels(shapely.get_coordinates(line), window)
         pixels.append(np.column_stack([col, row]).astype(np.int32))
     return pixels
+
+
+def _walls(lines: GivenLines, lattice: Lattice, window: Window) -> NDArray[np.bool_]:
+    """Return the pixels of dividing lines, but for those around crossings."""
+    walls = np.zeros(window.shape, np.uint8)
+    pixels = _line_pixels(lines.shapes[lines.dividing], lattice, window)
+    cv2.polylines(walls, pixels, isClosed=False, color=1)
+    row, col = lattice.pixels(lines.crossings, window)
+    for place in zip(col.tolist(), row.tolist(), strict=True):
+        cv2.circle(walls, place, math.ceil(_BRIDGE / lattice.step), color=0, thickness=-1)
+    return walls > 0
 
 
 def _village_arrays(
@@ -249,7 +332,10 @@ def _village_arrays(
     window, inside, seen = land
     lattice = township.imagery.lattice
     buildings = numbered(_near(township.footprints, lattice, window), lattice, window)
-    relief = impose(seen, buildings >= 0, _line_pixels(township, window))
+    lines = township.lines.near(shapely.box(*lattice.bounds(window)))
+    walls = _walls(lines, lattice, window) if lines.dividing.any() else None
+    pixels = _line_pixels(lines.shapes, lattice, window)
+    relief = impose(seen, buildings >= 0, pixels, walls)
     households = _house_raster(township, window)
     mass = np.float32(township.atoms_per_pixel) * (1 + _BUILT_UP_WORTH * seen.built_up)
     mass += np.float32(_ATOMS_BY_HOUSEHOLDS / township.households_per_microgrid) * households
@@ -262,10 +348,9 @@ def _village_arrays(
         heaviest=_HEAVIEST * township.households_per_microgrid,
     )
     arrays = {field.name: getattr(village, field.name) for field in fields(village)}
-    arrays |= _runs(arrays.pop("labels")) | {
-        "place": np.array([window.row, window.col]),
-        "chance": np.array((relief.relief[inside] >= SEEN * 256).mean()),
-    }
+    shown = evidence(village, relief.relief, inside)
+    arrays |= {field.name: getattr(shown, field.name) for field in fields(shown)}
+    arrays |= _runs(arrays.pop("labels")) | {"place": np.array([window.row, window.col])}
     return {f"{number}.{name}": array for name, array in arrays.items()}
 
 
@@ -277,18 +362,15 @@ def _runs(labels: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
     return {"runs": flat[starts], "lengths": lengths, "shape": np.array(labels.shape)}
 
 
-def _load_village(grown: Mapping[str, NDArray[Any]], number: int) -> tuple[Atoms, Window, float]:
+def _load_village(grown: Mapping[str, NDArray[Any]], number: int) -> tuple[Atoms, Window, Evidence]:
     names = [field.name for field in fields(Atoms) if field.name != "labels"]
     arrays = {name: grown[f"{number}.{name}"] for name in names}
     row, col = grown[f"{number}.place"].tolist()
     height, width = grown[f"{number}.shape"].tolist()
     runs = np.repeat(grown[f"{number}.runs"], grown[f"{number}.lengths"])
     arrays["labels"] = runs.reshape(height, width)
-    return (
-        Atoms(**arrays),
-        Window(row, col, height, width),
-        float(grown[f"{number}.chance"]),
-    )
+    shown = Evidence(**{field.name: grown[f"{number}.{field.name}"] for field in fields(Evidence)})
+    return Atoms(**arrays), Window(row, col, height, width), shown
 
 
 def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

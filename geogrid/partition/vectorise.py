@@ -94,6 +94,24 @@ def outline_zones(
     )
 
 
+def drawn_before(polygons: NDArray[np.object_], village: shapely.Polygon) -> Outlines:
+    """Return polygons of an earlier division of the same village as they are.
+
+    Parameters
+    ----------
+    polygons : (n,) polygons
+        In degrees (EPSG:4490), on the integer grid.
+    village : Polygon
+        The outline; each of its vertices is one of the polygons'.
+    """
+    origin = to_integers(np.array(village.bounds[:2]))
+    exact, zones = (
+        shapely.transform(some, lambda xy: (to_integers(xy) - origin).astype(np.float64))
+        for some in (village, polygons)
+    )
+    return Outlines(polygons, inserted_vertices(zones, exact) + np.tile(origin, 3))
+
+
 def node_shared(
     xy: NDArray[np.int64], starts: NDArray[np.int64], inserted: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

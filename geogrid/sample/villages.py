@@ -9,6 +9,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
+from geogrid._kernels import trees
 from geogrid._kernels import zones as kernel
 from geogrid.edition import integer_rings, to_degrees, to_integers
 from geogrid.partition.vectorise import inserted_vertices, node_shared
@@ -25,6 +26,8 @@ _URBAN_KM2 = 0.55
 _URBAN_WEIGHT = 5.0
 # A clipped cell below this share of a cell joins its neighbour.
 _SCRAP = 0.35
+_TRIES = 10
+_TERMS = kernel.Terms(evenness=4.0, tolerance=0.5, thrift=0.0, sweeps=60, tries=_TRIES, rounds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,8 +327,8 @@ def _divide(
         return {codes[0]: members}
     half = len(codes) // 2
     share = float(sizes[codes[:half]].sum() / sizes[codes].sum())
-    row, neighbour, cost = _graph(land, members)
-    side = kernel.split_by_share(row, neighbour, cost, land.area[members], share, rng)
+    graph = _graph(land, members, land.area[members])
+    side = trees.split_by_share(graph, share, _TRIES, rng)
     return _divide(land, members[side], codes[:half], sizes, rng) | _divide(
         land, members[~side], codes[half:], sizes, rng
     )
@@ -347,29 +350,32 @@ def _villages(
     town = distance < 1000 * np.sqrt(urban.sum() * _URBAN_KM2 / np.pi)
     weight = land.area[members] * np.where(town, _URBAN_WEIGHT, 1.0)
     weight *= 0.6 + 0.8 * chance(seed, land.key[members, 0] // 6, land.key[members, 1] // 6)
-    row, neighbour, cost = _graph(land, members)
-    show = np.zeros(len(neighbour))
-    zone = kernel.bisect(row, neighbour, cost, show, weight, len(own), rng)
-    zone = kernel.anneal(
-        row, neighbour, cost / np.sqrt(np.median(land.area)), weight,
-        land.area[members] / np.median(land.area), np.zeros(len(members)), zone, len(own),
-        sweeps=60, evenness=4.0, rng=rng,
-    )  # fmt: skip
+    graph = _graph(land, members, weight)
+    zone = trees.bisect(graph, len(own), _TRIES, rng)
+    zone, _ = kernel.anneal(graph, zone, len(own), _TERMS, rng)
     apart = np.bincount(zone, distance) / np.bincount(zone)
     ranked = np.empty(len(own), np.int64)
     ranked[np.argsort(apart, kind="stable")] = np.argsort(~urban, kind="stable")
     return ranked[zone]
 
 
-def _graph(
-    land: Land, members: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
+def _graph(land: Land, members: NDArray[np.int64], load: NDArray[np.float64]) -> trees.Graph:
+    """Return the graph among `members`; neither borders nor the outline are seen."""
     number = np.full(len(land.pieces), -1, np.int32)
     number[members] = np.arange(len(members), dtype=np.int32)
     one, other = number[land.first], number[land.second]
     inner = (one >= 0) & (other >= 0)
     row, neighbour, order = neighbour_rows(one[inner], other[inner], len(members))
-    return row, neighbour, np.tile(land.wall[inner], 2)[order]
+    return trees.Graph(
+        row=row,
+        neighbour=neighbour,
+        cost=np.tile(land.wall[inner], 2)[order],
+        show=np.zeros(len(order)),
+        shut=np.zeros(len(order), bool),
+        load=load,
+        area=land.area[members],
+        outer=np.zeros(len(members)),
+    )
 
 
 def _points(pieces: NDArray[np.object_]) -> NDArray[np.int64]:
