@@ -1,20 +1,29 @@
 """Points in micro-grids: against shapely, on edges and vertices, and what is no point at all."""
 
+import itertools
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pyproj
 import pytest
 import shapely
+import shapely.affinity
+from conftest import build_toy_edition
 
-from geogrid import datums
+from geogrid import datums, store
+from geogrid._kernels import cells as cell_kernels
 from geogrid._kernels import locate as kernels
+from geogrid.codes import LEVELS
 from geogrid.datums import Datum
-from geogrid.edition import to_degrees, to_integers
-from geogrid.errors import CoordinateError, DataError, UsageError
-from geogrid.locate import Locator, Status, chain, locate_file
+from geogrid.edition import Edition, to_degrees, to_integers
+from geogrid.errors import CoordinateError, DataError
+from geogrid.locate import Locator, Status, chain
+from geogrid.locate import locator as module
+
+CITY_XY = np.array([[114.61, 33.62], [33.62, 114.61], [0, 0], [np.nan, 1], [np.inf, 1], [500, 1]])
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +140,8 @@ CASES = [
     ((114.6, 90.5), Status.OUT_OF_RANGE),
     ((500_000.0, 3_720_000.0), Status.OUT_OF_RANGE),
     ((33.62, 114.61), Status.SWAPPED),
-    ((0.0, 0.0), Status.OUTSIDE),
+    ((0.0, 0.0), Status.NO_COORDINATES),
+    ((0.0, 1.0), Status.OUTSIDE),
     ((-114.61, 33.62), Status.OUTSIDE),
     ((114.61, 33.62), Status.HIT),
 ]
@@ -201,7 +211,298 @@ def test_neighbour_is_the_unit_beyond_the_nearest_edge(toy_edition, locator):
         assert city.distance(points[k]) == pytest.approx(found.edge_m[k], rel=1e-3, abs=0.02)
 
 
+# --- one position, threads, files of the index
+
+
+def test_one_position_is_answered_as_columns_are(toy_edition, locator):
+    rng = np.random.default_rng(11)
+    xy = np.vstack([edge_points(toy_edition, rng, 200), rng.uniform(33, 115, (50, 2)), CITY_XY])
+    for datum in Datum:
+        found = locator.locate(xy, datum=datum)
+        one = [locator.find(lon, lat, datum=datum.value) for lon, lat in xy]
+        assert [code for code, _ in one] == found.microgrid_code.tolist()
+        assert [status for _, status in one] == found.status.tolist()
+
+
+def test_number_of_threads_decides_nothing(toy_edition, locator, monkeypatch):
+    rng = np.random.default_rng(12)
+    xy = np.vstack(
+        [
+            edge_points(toy_edition, rng, 3_000),
+            rng.uniform([114.5, 33.5], [114.7, 33.7], (3_000, 2)),
+        ]
+    )
+    whole = locator.locate(xy, datum="gcj02", edges=True)
+    monkeypatch.setattr(module, "_SHARE", 37)
+    parts = locator.locate(xy, datum="gcj02", edges=True)
+    for name in ("row", "status_row", "on_edge", "edge_m", "beside"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
+
+
+def test_asking_in_many_threads_at_once_gives_the_same(toy_edition, locator):
+    xy = edge_points(toy_edition, np.random.default_rng(13), 2_000)
+    expected = locator.locate(xy, datum="wgs84", edges=True)
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(lambda _: locator.locate(xy, datum="wgs84", edges=True), range(16)):
+            np.testing.assert_array_equal(found.row, expected.row)
+            np.testing.assert_array_equal(found.edge_m, expected.edge_m)
+
+
+def test_order_of_the_tables_rows_decides_nothing(toy_edition, locator):
+    units = {level: toy_edition[level].sample(frac=1, random_state=3) for level in LEVELS}
+    shuffled = Locator(Edition.of(toy_edition.info, units))
+    xy = edge_points(toy_edition, np.random.default_rng(14), 2_000)
+    np.testing.assert_array_equal(
+        shuffled.locate(xy, datum="wgs84").microgrid_code,
+        locator.locate(xy, datum="wgs84").microgrid_code,
+    )
+
+
+def test_mapped_index_answers_as_the_one_in_memory(toy_edition, locator, tmp_path):
+    locator.save(tmp_path / "toy.locator")
+    mapped = Locator.open(tmp_path / "toy.locator")
+    assert mapped.index.digest == toy_edition.info.digest
+    rng = np.random.default_rng(15)
+    xy = np.vstack(
+        [
+            edge_points(toy_edition, rng, 500),
+            rng.uniform([114.59, 33.59], [114.66, 33.66], (500, 2)),
+        ]
+    )
+    a, b = (each.locate(xy, datum="wgs84", edges=True) for each in (locator, mapped))
+    for name in ("microgrid_code", "grid_code", "neighbour_code", "status", "edge_m"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_damaged_index_is_refused(locator, tmp_path):
+    path = tmp_path / "toy.locator"
+    locator.save(path)
+    whole = path.read_bytes()
+    for content in (b"", b"no", whole[:200], whole[:-1], whole[:50] + b"x" + whole[51:]):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"toy\.locator"):
+            Locator.open(path)
+    with pytest.raises(DataError, match="cannot read"):
+        Locator.open(tmp_path / "none")
+
+
+def test_index_is_kept_beside_the_edition_and_made_anew_when_the_file_changes(
+    toy_edition, tmp_path, monkeypatch
+):
+    city = tmp_path / "city.gpkg"
+    store.write_edition(toy_edition, city, tables={})
+    assert Locator.of(city).index.digest == toy_edition.info.digest
+    kept = list(tmp_path.glob("city.*.locator"))
+    assert [path.name for path in kept] == [f"city.{toy_edition.info.digest[:16]}.locator"]
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "read_edition", lambda _: pytest.fail("the edition was read"))
+        assert Locator.of(city).find(114.62, 33.62, datum="wgs84")[1] == "hit"
+    kept[0].write_bytes(b"damaged")
+    assert Locator.of(city).index.digest == toy_edition.info.digest
+    other = build_toy_edition(seed=8)
+    store.write_edition(other, city, tables={})
+    os.utime(city, ns=(1, 1))
+    assert Locator.of(city).index.digest == other.info.digest
+    assert len(list(tmp_path.glob("city.*.locator"))) == 1
+    with pytest.raises(DataError, match="cannot read"):
+        Locator.of(tmp_path / "none.gpkg")
+
+
+def test_index_stays_in_memory_where_it_cannot_be_kept(toy_edition, tmp_path, monkeypatch):
+    city = tmp_path / "city.gpkg"
+    store.write_edition(toy_edition, city, tables={})
+
+    @contextmanager
+    def full(_):
+        raise DataError("the disk is full")
+        yield
+
+    monkeypatch.setattr(store, "replacing", full)
+    assert Locator.of(city).find(114.62, 33.62, datum="wgs84")[1] == "hit"
+    assert [path.name for path in tmp_path.iterdir()] == ["city.gpkg"]
+
+
+def test_overlapping_micro_grids_are_refused(toy_edition):
+    units = {level: toy_edition[level] for level in LEVELS}
+    table = units["microgrid"]
+    table.loc[5, "geom"] = shapely.affinity.translate(table.geom[5], 0.0005, 0)
+    with pytest.raises(DataError, match="geogrid check"):
+        Locator(Edition.of(toy_edition.info, units))
+
+
+@pytest.mark.parametrize("east", [1e-8, 1e-3, 0.0105])
+def test_outside_near_the_city_says_how_far_and_from_which_unit(toy_edition, locator, east):
+    outline = shapely.get_coordinates(toy_edition["city"].geometry)
+    corner = outline[np.argmax(outline[:, 0])]
+    xy = np.array([[corner[0] + east, corner[1]]])
+    found = locator.locate(xy, datum="cgcs2000", edges=True)
+    assert found.status[0] == "outside"
+    point = shapely.Point(
+        datums.convert(xy, Datum.CGCS2000, datums.parse_reference("epsg:4547"))[0]
+    )
+    expected = toy_edition["city"].geometry.to_crs("EPSG:4547").iloc[0].distance(point)
+    assert found.edge_m[0] == pytest.approx(expected, rel=2e-3)
+    beside = toy_edition["microgrid"].set_index("code").geometry.to_crs("EPSG:4547")
+    assert beside[found.neighbour_code[0]].distance(point) == pytest.approx(expected, rel=1e-6)
+    assert f"{found.edge_m[0]:.2f} m from it" in found.reason(0)
+
+
+def test_outside_further_than_a_kilometre_has_no_distance(toy_edition, locator):
+    east = toy_edition["city"].total_bounds[2]
+    xy = np.array([[east + 0.0115, 33.62], [east + 3, 33.62], [-60.0, -20.0]])
+    found = locator.locate(xy, datum="cgcs2000", edges=True)
+    assert np.isnan(found.edge_m).all()
+    assert (found.neighbour_code == "").all()
+
+
+def test_outside_is_said_a_micrometre_from_the_city_and_never_the_nearest(toy_edition, locator):
+    # A ring of points at growing distances; the integer grid tells steps of a millimetre.
+    outline = toy_edition["city"].geometry.iloc[0].exterior
+    middle = np.array(outline.centroid.coords[0])
+    at = np.array(
+        [outline.interpolate(share, normalized=True).coords[0] for share in np.linspace(0, 1, 200)]
+    )
+    away = (at - middle) / np.linalg.norm(at - middle, axis=1)[:, None]
+    for distance in (1e-11, 1e-8, 1e-7, 1e-5, 1e-3, 1e-2):
+        xy = at + away * distance
+        found = locator.locate(xy, datum="cgcs2000")
+        np.testing.assert_array_equal(found.microgrid_code, oracle(toy_edition, xy))
+    assert (found.status == "outside").all()
+
+
+def test_metres_of_a_zone_are_located_and_swapped_metres_recognised(toy_edition, locator):
+    xy = np.random.default_rng(16).uniform([114.60, 33.60], [114.65, 33.65], (200, 2))
+    plain = locator.locate(xy, datum="cgcs2000")
+    for code in ("epsg:4547", "epsg:4526"):
+        metres = datums.convert(xy, Datum.CGCS2000, datums.parse_reference(code))
+        found = locator.locate(metres, datum=code)
+        assert (found.microgrid_code == plain.microgrid_code).mean() > 0.999
+        assert set(locator.locate(metres[:, ::-1], datum=code).status) == {"swapped"}
+        assert locator.locate(xy, datum=code).status_row.min() >= 1
+    odd = np.array([[np.nan, 1.0], [np.inf, 1.0], [1e300, 1.0]])
+    assert locator.locate(odd, datum="epsg:4547").status.tolist() == [
+        "no_coordinates", "not_a_number", "out_of_range",
+    ]  # fmt: skip
+
+
 # --- kernels
+
+
+def crooked_map(rng):
+    """Return polygons on a small lattice: quads with jittered corners, a hole, an island in one."""
+    n = 5
+    corner = np.stack(np.meshgrid(range(n + 1), range(n + 1), indexing="ij"), -1) * 10
+    corner = corner + rng.integers(-3, 4, corner.shape)
+    quads = [
+        shapely.Polygon([corner[i, j], corner[i + 1, j], corner[i + 1, j + 1], corner[i, j + 1]])
+        for i in range(n)
+        for j in range(n)
+    ]
+    island = shapely.box(13, 13, 15, 16)
+    quads[6] = quads[6] - island
+    del quads[12]  # a hole: outside amid the faces
+    return np.array([*quads[:3], island, *quads[3:]])
+
+
+def cells_of(polygons, shift):
+    rings, owners = shapely.get_rings(polygons, return_index=True)
+    lines = [shapely.get_coordinates(ring).astype(np.int64) for ring in rings]
+    seen = {}
+    for owner, line in zip(owners.tolist(), lines, strict=True):
+        for a, b in itertools.pairwise(line.tolist()):
+            seen.setdefault((*min(a, b), *max(a, b)), []).append(owner)
+    ends = np.array(list(seen))
+    sides = np.array([(*each, len(polygons))[:2] for each in seen.values()], np.int32)
+    low, high = (
+        np.minimum(ends[:, :2], ends[:, 2:]).min(0),
+        np.maximum(ends[:, :2], ends[:, 2:]).max(0),
+    )
+    columns, rows = ((high - low) >> (shift + 1)) + 1
+    faces = np.zeros((2 * rows, 2 * columns), np.int32)
+    edges = cell_kernels.list_edges(ends - np.tile(low, 2), sides, shift, faces)
+    again = np.zeros_like(faces)
+    np.testing.assert_array_equal(
+        edges, cell_kernels.list_edges.py_func(ends - np.tile(low, 2), sides, shift, again)
+    )
+    np.testing.assert_array_equal(faces, again)
+    copies = again, edges.copy()
+    assert cell_kernels.spread_faces(faces, edges, shift, len(polygons))
+    assert cell_kernels.spread_faces.py_func(*copies, shift, len(polygons))
+    np.testing.assert_array_equal(faces, copies[0])
+    blocks, quarters = cell_kernels.fold(faces)
+    for compiled, plain in zip((blocks, quarters), cell_kernels.fold.py_func(faces), strict=True):
+        np.testing.assert_array_equal(compiled, plain)
+    return cell_kernels.Cells(
+        int(low[0]),
+        int(low[1]),
+        shift,
+        int(columns),
+        int(rows),
+        len(polygons),
+        blocks,
+        quarters,
+        edges,
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("shift", [0, 1, 3, 5])
+def test_every_lattice_point_of_a_crooked_map_equals_shapely_and_python(seed, shift):
+    polygons = crooked_map(np.random.default_rng(seed))
+    cells = cells_of(polygons, shift)
+    tree = shapely.STRtree(polygons)
+    for x in range(-8, 60):
+        for y in range(-8, 60):
+            touching = tree.query(shapely.Point(x, y), predicate="intersects")
+            lowest = touching.min() if len(touching) else -1
+            on_edge = len(touching) > 0 and not polygons[lowest].contains(shapely.Point(x, y))
+            assert cell_kernels.face_at(x, y, cells) == (lowest, on_edge)
+            if (x + y) % 7 == 0:
+                assert cell_kernels.face_at.py_func(x, y, cells) == (lowest, on_edge)
+
+
+def test_faces_that_do_not_fit_are_noticed():
+    faces = np.zeros((4, 4), np.int32)
+    ends, sides = np.array([[1, 0, 1, 3]]), np.array([[0, 1]], np.int32)
+    edges = cell_kernels.list_edges(ends, sides, 0, faces)
+    assert not cell_kernels.spread_faces(faces, edges, 0, 1)
+    assert not cell_kernels.spread_faces.py_func(faces, edges, 0, 1)
+
+
+def test_locate_and_distances_equal_python(toy_edition, locator):
+    rng = np.random.default_rng(9)
+    xy = np.vstack(
+        [
+            edge_points(toy_edition, rng, 20),
+            rng.uniform([114.59, 33.59], [114.66, 33.66], (40, 2)),
+            CITY_XY,
+        ]
+    )
+    found = locator.locate(xy, datum="gcj02", edges=True)
+    index, n = locator.index, len(xy)
+    out = [
+        np.empty((n, 2), np.int64),
+        np.empty(n, np.int32),
+        np.empty(n, np.int8),
+        np.empty(n, bool),
+    ]
+    kernels.locate.py_func(xy, 1, locator._box, index.cells, *out)
+    for plain, compiled in zip(out[1:], (found.row, found.status_row, found.on_edge), strict=True):
+        np.testing.assert_array_equal(plain, compiled)
+    metres, beside = np.full(n, np.nan), np.full(n, -1, np.int32)
+    arrays, numbers = index.arrays, index.numbers
+    kernels.nearest_edge.py_func(
+        out[0], out[1], index.origin, arrays["ring_xy"], arrays["ring_starts"],
+        arrays["ring_firsts"], arrays["ring_beyond"], metres, beside,
+    )  # fmt: skip
+    shape = tuple(numbers[f"outline_{name}"] for name in ("columns", "rows", "cell"))
+    kernels.nearest_outline.py_func(
+        out[0], out[2] == kernels.OUTSIDE, index.origin, arrays["outline"], arrays["outline_inner"],
+        arrays["outline_starts"], arrays["outline_items"], shape, 1000.0, metres, beside,
+    )  # fmt: skip
+    np.testing.assert_allclose(metres, found.edge_m, rtol=1e-12)
+    np.testing.assert_array_equal(beside, found.beside)
+    assert np.isfinite(metres[found.status == "outside"]).any()
 
 
 def test_cell_index_equals_python_and_brute_force():
@@ -217,182 +518,3 @@ def test_cell_index_equals_python_and_brute_force():
         inside = (boxes[:, 0] < column + 7) & (boxes[:, 2] >= column)
         inside &= (boxes[:, 1] < row + 7) & (boxes[:, 3] >= row)
         assert items[starts[cell] : starts[cell + 1]].tolist() == np.flatnonzero(inside).tolist()
-
-
-def star(rng):
-    """Return a polygon with a hole on a small lattice, so that points hit edges and vertices."""
-    angles = np.sort(rng.uniform(0, 2 * np.pi, 9))
-    radius = rng.uniform(6, 12, 9)
-    ring = np.rint(np.column_stack([np.cos(angles), np.sin(angles)]) * radius[:, None])
-    shell = shapely.Polygon(ring)
-    hole = shapely.box(-1, -1, 1, 1)
-    return shell - hole if shell.contains(hole) else shell
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_side_equals_python_and_shapely_on_every_lattice_point(seed):
-    polygon = star(np.random.default_rng(seed))
-    if not polygon.is_valid or polygon.geom_type != "Polygon":
-        pytest.skip("no simple polygon for this seed")
-    rings = [shapely.get_coordinates(ring) for ring in shapely.get_rings(polygon)]
-    xy = np.vstack(rings).astype(np.int64)
-    starts = np.cumsum([0, *map(len, rings)])
-    for x in range(-13, 14):
-        for y in range(-13, 14):
-            point = shapely.Point(x, y)
-            expected = kernels.OUT
-            if polygon.intersects(point):
-                expected = kernels.IN if polygon.contains(point) else kernels.EDGE
-            assert kernels.side(x, y, xy, starts) == expected
-            assert kernels.side.py_func(x, y, xy, starts) == expected
-
-
-def test_find_and_nearest_edge_equal_python(toy_edition, locator):
-    index = locator._index
-    points = to_integers(edge_points(toy_edition, np.random.default_rng(9), 20))
-    points = np.vstack([points, points + 1234])
-    args = (
-        points, index.rings.xy, index.rings.starts, index.firsts, index.boxes,
-        index.cells, index.items, index.origin, index.cell, index.shape,
-    )  # fmt: skip
-    compiled, plain = kernels.find(*args), kernels.find.py_func(*args)
-    np.testing.assert_array_equal(compiled[0], plain[0])
-    np.testing.assert_array_equal(compiled[1], plain[1])
-    scale = np.full((len(points), 2), 1e-3)
-    beyond = np.full(len(index.rings.xy), -1)
-    more = (points, compiled[0], scale, index.rings.xy, index.rings.starts, index.firsts, beyond)
-    for a, b in zip(kernels.nearest_edge(*more), kernels.nearest_edge.py_func(*more), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-# --- files
-
-
-def written(tmp_path, text, encoding="utf-8", name="in.csv"):
-    path = tmp_path / name
-    path.write_bytes(text.encode(encoding))
-    return path
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_csv_keeps_text_order_and_encoding(locator, tmp_path, encoding, end):
-    rows = ['编号,经度,纬度,"备注,长"', '001,114.61,33.62,"a,""b"', "2, 114.62 ,33.61,周口", "3,,,"]
-    source = written(tmp_path, end.join(rows) + end, encoding)
-    target = tmp_path / "out.csv"
-    summary = locate_file(locator, source, target, datum="cgcs2000")
-    lines = target.read_bytes().decode(encoding).split(end)
-    assert lines[-1] == ""
-    assert lines[0] == rows[0] + ",grid_code,microgrid_code,status,edge_m"
-    for row, line in zip(rows, lines[:-1], strict=True):
-        assert line.startswith(row + ",")
-    assert lines[3] == rows[3] + ",,,no_coordinates,"
-    expected = locator.locate(np.array([[114.61, 33.62]]), datum="cgcs2000")
-    assert lines[1].split(",")[-3] == expected.microgrid_code[0]
-    assert (summary.rows, summary.encoding, summary.lon) == (3, encoding, "经度")
-    assert sum(summary.statuses.values()) == 3
-
-
-def test_each_record_says_its_own_status(locator, tmp_path):
-    text = "id;lng;lat\n1;114.61;33.62\n2;x;33.6\n3;33.62;114.61\n4;1_0;0x10\n5;10;20\n\n6;1e3;2"
-    summary = locate_file(
-        locator, written(tmp_path, text), tmp_path / "out.csv", datum=Datum.CGCS2000
-    )
-    lines = (tmp_path / "out.csv").read_text("utf-8").split("\n")
-    statuses = [line.split(";")[-2] if line else "" for line in lines[1:]]
-    assert statuses == [
-        "hit", "not_a_number", "swapped", "not_a_number", "outside", "", "out_of_range",
-    ]  # fmt: skip
-    assert summary.statuses["not_a_number"] == 2
-    assert "落入网格" in summary.as_text("zh")
-    assert '"rows": 6' in summary.to_json()
-
-
-def test_line_break_inside_quotes_is_one_record(locator, tmp_path):
-    source = written(tmp_path, 'lon,lat,text\n114.61,33.62,"two\nlines"\n')
-    assert locate_file(locator, source, tmp_path / "o.csv", datum="wgs84").rows == 1
-    assert 'two\nlines",4116' in (tmp_path / "o.csv").read_text("utf-8")
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "is empty"),
-        (b"\n1,2\n", "no header"),
-        (b"lon,lat\n1,2\n1,2,3\n", "line 3: 3 fields"),
-        (b"lon,lat\n1\n", "line 2: 1 fields"),
-        (b"lon,lat\n1,\x002\n", "line 2"),
-        (b"lon,lat\n1,\xff\xff\n", "line 2: neither"),
-        ("lon,lat\n".encode("utf-16"), "line 1: neither"),
-        (b"lon,lat,t\n1,2," + "周口市\n".encode("gbk") + "1,2,周口市\n".encode(), "line 2"),
-        (b'lon,lat\n1,"2\n', "line 2"),
-        (b"lon,lat,status\n1,2,3\n", "already has a column status"),
-    ],
-)
-def test_bad_table_is_refused_with_its_line(locator, tmp_path, content, said):
-    source = tmp_path / "in.csv"
-    source.write_bytes(content)
-    target = tmp_path / "out.csv"
-    target.write_text("old")
-    with pytest.raises(DataError, match=said):
-        locate_file(locator, source, target, datum="wgs84")
-    assert target.read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
-
-
-@pytest.mark.parametrize(
-    ("header", "named", "said"),
-    [
-        ("a,b", {}, "none"),
-        ("lon,lat,x,y", {}, "lon and lat; x and y"),
-        ("lon,lon,lat", {}, "occurs 2 times"),
-        ("a,b", {"lon": "a"}, "both columns"),
-        ("a,b", {"lon": "a", "lat": "c"}, "occurs 0 times"),
-    ],
-)
-def test_columns_are_never_guessed_between_two(locator, tmp_path, header, named, said):
-    source = written(tmp_path, header + "\n")
-    with pytest.raises(UsageError, match=said):
-        locate_file(locator, source, tmp_path / "o.csv", datum="wgs84", **named)
-
-
-def test_named_columns_are_used(locator, tmp_path):
-    source = written(tmp_path, "x,y,a,b\n0,0,114.61,33.62\n")
-    summary = locate_file(locator, source, tmp_path / "o.csv", datum="wgs84", lon="a", lat="b")
-    assert summary.statuses == {"hit": 1}
-
-
-def test_parquet_keeps_columns_and_gets_text_codes(locator, tmp_path):
-    table = pa.table({"id": [7, 8, 9], "lon": [114.61, None, 33.62], "lat": [33.62, 33.6, 114.61]})
-    pq.write_table(table, tmp_path / "in.parquet")
-    summary = locate_file(locator, tmp_path / "in.parquet", tmp_path / "o.parquet", datum="wgs84")
-    out = pq.read_table(tmp_path / "o.parquet")
-    assert out.select(["id", "lon", "lat"]).equals(table)
-    assert out.column("status").to_pylist() == ["hit", "no_coordinates", "swapped"]
-    assert out.schema.field("microgrid_code").type == pa.string()
-    assert out.column("edge_m").to_pylist()[1:] == [None, None]
-    assert summary.rows == 3
-
-
-@pytest.mark.parametrize(
-    ("source", "target"), [("a.xlsx", "b.xlsx"), ("a.csv", "b.parquet"), ("a.csv", "b.txt.gz")]
-)
-def test_other_kinds_of_file_are_refused(locator, tmp_path, source, target):
-    with pytest.raises(UsageError, match="CSV UTF-8"):
-        locate_file(locator, tmp_path / source, tmp_path / target, datum="wgs84")
-
-
-def test_missing_file_is_refused(locator, tmp_path):
-    for name in ("none.csv", "none.parquet"):
-        with pytest.raises(DataError, match="cannot read"):
-            locate_file(locator, tmp_path / name, tmp_path / f"o{name}", datum="wgs84")
-
-
-def test_same_file_gives_same_bytes(locator, tmp_path):
-    rng = np.random.default_rng(10)
-    xy = rng.uniform([114.6, 33.6], [114.65, 33.65], (500, 2))
-    lines = "\n".join(f"{lon:.7f},{lat:.7f}" for lon, lat in xy)
-    source = written(tmp_path, f"lon,lat\n{lines}\n")
-    for name in ("a.csv", "b.csv"):
-        locate_file(locator, source, tmp_path / name, datum="gcj02")
-    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()

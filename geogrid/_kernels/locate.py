@@ -1,13 +1,256 @@
-"""Point in polygon on whole numbers, and the index of cells that finds the few candidates.
-
-All products are of differences inside one polygon's box: exact in int64 up to 20 degrees.
-"""
+"""Positions as people send them: sorted out, converted, looked up, measured."""
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-OUT, EDGE, IN = 0, 1, 2
+from geogrid._kernels.cells import Cells, block_at, face_at, quarter_at, walk
+from geogrid._kernels.datums import wgs84_of
+
+HIT, OUTSIDE, NO_COORDINATES, NOT_A_NUMBER, OUT_OF_RANGE, SWAPPED = range(6)
+
+_STEPS = 1e8
+"""Steps of the integer grid in a degree."""
+
+_RADIUS, _ECCENTRICITY2 = 6_378_137.0, 0.006694380022901
+"""Of the ellipsoid: equatorial radius in metres, first eccentricity squared."""
+
+_ROUNDING = 1.0 + 1e-9
+
+_BATCH = 1024
+"""Points looked up side by side: their loads from memory overlap instead of waiting in turn."""
+
+
+@njit(cache=True, nogil=True)
+def triage(lon: float, lat: float, box: tuple[float, float, float, float]) -> int:
+    """Return the status of a position before it is looked up; `box` is west south east north."""
+    if np.isinf(lon) or np.isinf(lat):
+        return NOT_A_NUMBER
+    if np.isnan(lon) or np.isnan(lat) or (lon == 0.0 and lat == 0.0):
+        return NO_COORDINATES
+    west, south, east, north = box
+    upright = west <= lon <= east and south <= lat <= north
+    if not upright and west <= lat <= east and south <= lon <= north:
+        return SWAPPED
+    if abs(lon) > 180.0 or abs(lat) > 90.0:
+        return OUT_OF_RANGE
+    return OUTSIDE
+
+
+@njit(cache=True, nogil=True)
+def locate_one(
+    lon: float, lat: float, height: int, box: tuple[float, float, float, float], cells: Cells
+) -> tuple[int, int, bool]:
+    """Return face (-1 for none), status and on-edge of one position."""
+    status = triage(lon, lat, box)
+    if status != OUTSIDE:
+        return -1, status, False
+    lon, lat = wgs84_of(lon, lat, height)
+    x, y = np.int64(np.rint(lon * _STEPS)), np.int64(np.rint(lat * _STEPS))
+    row, on_edge = face_at(x, y, cells)
+    return row, (HIT if row >= 0 else OUTSIDE), on_edge
+
+
+@njit(cache=True, nogil=True)
+def locate(
+    xy: NDArray[np.float64],
+    height: int,
+    box: tuple[float, float, float, float],
+    cells: Cells,
+    points: NDArray[np.int64],
+    rows: NDArray[np.int32],
+    status: NDArray[np.int8],
+    on_edge: NDArray[np.bool_],
+) -> int:
+    """Convert and look up positions, as `locate_one` does with each.
+
+    Parameters
+    ----------
+    xy : (n, 2) float
+        Longitude and latitude; NaN is missing, infinity is no number.
+    height : int
+        Datum, as for `wgs84_of`.
+    box : west south east north
+        Where positions are expected, to recognise swapped pairs.
+    cells : Cells
+    points : (n, 2) int64
+        Filled with the positions on the integer grid.
+    rows, status, on_edge : (n,)
+        Filled with face (-1 for none), status and whether the point is on an edge.
+
+    Returns
+    -------
+    int
+        Of no meaning.
+    """
+    waiting, what = np.empty(_BATCH, np.int64), np.empty(_BATCH, np.int64)
+    outside, edges = cells.outside, cells.edges
+    loaded, last_edge = np.int64(0), len(edges) - 1
+    for first in range(0, len(xy), _BATCH):
+        last = min(first + _BATCH, len(xy))
+        for p in range(first, last):
+            lon, lat = xy[p, 0], xy[p, 1]
+            status[p], on_edge[p] = triage(lon, lat, box), False
+            if status[p] == OUTSIDE:
+                if height > 0:
+                    lon, lat = wgs84_of(lon, lat, height)
+                points[p, 0], points[p, 1] = np.rint(lon * _STEPS), np.rint(lat * _STEPS)
+            else:
+                points[p, 0], points[p, 1] = cells.west - 1, cells.south - 1
+        n = 0
+        for p in range(first, last):
+            face = block_at(points[p, 0], points[p, 1], cells)
+            rows[p] = face
+            waiting[n], what[n] = p, face
+            n += face < 0
+        m = 0
+        for k in range(n):
+            p = waiting[k]
+            face = quarter_at(points[p, 0], points[p, 1], what[k], cells)
+            rows[p] = face
+            waiting[m], what[m] = p, face
+            m += face < 0
+        for k in range(m):
+            # Into the cache, all at once; two edges and a half fill a line of it.
+            loaded ^= edges[~what[k]] ^ edges[min(~what[k] + 15, last_edge)]
+        for k in range(m):
+            p = waiting[k]
+            face, lowest = walk(points[p, 0], points[p, 1], what[k], cells)
+            on_edge[p] = lowest < outside
+            rows[p] = lowest if on_edge[p] else face
+        for p in range(first, last):
+            if rows[p] < outside:
+                status[p] = HIT
+            else:
+                rows[p] = -1
+    return loaded  # or the compiler would leave the loads out
+
+
+@njit(cache=True, nogil=True)
+def metres_per_step(y: int) -> tuple[float, float]:
+    """Return the length of a step east and north on the ellipsoid of CGCS2000 (GB/T 30168)."""
+    latitude = np.radians(y / _STEPS)
+    w2 = 1.0 - _ECCENTRICITY2 * np.sin(latitude) ** 2
+    east = _RADIUS * np.cos(latitude) / np.sqrt(w2)
+    north = _RADIUS * (1.0 - _ECCENTRICITY2) / (w2 * np.sqrt(w2))
+    return np.radians(east) / _STEPS, np.radians(north) / _STEPS
+
+
+@njit(cache=True, nogil=True)
+def _squared(ax: float, ay: float, dx: float, dy: float) -> float:
+    """Return the squared distance from the origin to the edge from (ax, ay) over (dx, dy)."""
+    t = min(1.0, max(0.0, -(ax * dx + ay * dy) / (dx * dx + dy * dy)))
+    x, y = ax + t * dx, ay + t * dy
+    return x * x + y * y
+
+
+@njit(cache=True, nogil=True)
+def nearest_edge(
+    points: NDArray[np.int64],
+    rows: NDArray[np.int32],
+    origin: tuple[int, int],
+    xy: NDArray[np.int32],
+    starts: NDArray[np.int64],
+    firsts: NDArray[np.int64],
+    beyond: NDArray[np.int32],
+    metres: NDArray[np.float64],
+    neighbours: NDArray[np.int32],
+) -> None:
+    """Measure the distance from each point to the nearest edge of its polygon.
+
+    Parameters
+    ----------
+    points : (p, 2) int64
+    rows : (p,) int32
+        Points and the polygon of each; nothing is measured where it is -1.
+    origin, xy, starts, firsts : polygons
+        Polygon `k` has the rings `firsts[k]` to `firsts[k + 1] - 1`; ring `r` has the vertices
+        `origin + xy[starts[r]:starts[r + 1]]`.
+    beyond : (v,) int32
+        Polygon on the other side of the edge that starts at each vertex; -1 for none.
+    metres : (p,) float
+        Filled in where a point has a polygon.
+    neighbours : (p,) int32
+        Filled with the polygon beyond the nearest edge; of edges equally near, the lowest
+        polygon; -1 for none.
+    """
+    for p in range(len(points)):
+        if rows[p] < 0:
+            continue
+        east, north = metres_per_step(points[p, 1])
+        x, y = points[p, 0] - origin[0], points[p, 1] - origin[1]
+        best, beside = np.inf, np.int64(-1)
+        for ring in range(firsts[rows[p]], firsts[rows[p] + 1]):
+            bx, by = (xy[starts[ring], 0] - x) * east, (xy[starts[ring], 1] - y) * north
+            for i in range(starts[ring], starts[ring + 1] - 1):
+                ax, ay = bx, by
+                bx, by = (xy[i + 1, 0] - x) * east, (xy[i + 1, 1] - y) * north
+                dx, dy = bx - ax, by - ay
+                across = ax * dy - ay * dx
+                # Already the edge's line is too far, by more than rounding: most edges end here.
+                if across * across > best * (dx * dx + dy * dy) * _ROUNDING:
+                    continue
+                d = _squared(ax, ay, dx, dy)
+                if d <= best:
+                    other = np.int64(beyond[i])
+                    if d < best or (other >= 0 and (other < beside or beside < 0)):
+                        best, beside = d, other
+        metres[p], neighbours[p] = np.sqrt(best), beside
+
+
+@njit(cache=True, nogil=True)
+def nearest_outline(
+    points: NDArray[np.int64],
+    wanted: NDArray[np.bool_],
+    origin: tuple[int, int],
+    ends: NDArray[np.int32],
+    inner: NDArray[np.int32],
+    starts: NDArray[np.int64],
+    items: NDArray[np.int32],
+    shape: tuple[int, int, int],
+    reach: float,
+    metres: NDArray[np.float64],
+    neighbours: NDArray[np.int32],
+) -> None:
+    """Measure the distance from points outside to the outline, where it is within `reach` metres.
+
+    Parameters
+    ----------
+    points : (p, 2) int64
+    wanted : (p,) bool
+        Points to measure.
+    origin, ends : edges of the outline
+        `origin` (twice) `+ ends[k]` is x0 y0 x1 y1.
+    inner : (e,) int32
+        Polygon inside each edge.
+    starts, items, shape : boxes
+        What `index_boxes` made with a cell at least `reach` wide, and columns, rows, cell.
+    metres, neighbours : (p,)
+        Filled with the distance and the polygon inside the nearest edge, the lowest of several.
+    """
+    columns, rows, cell = shape
+    for p in range(len(points)):
+        if not wanted[p]:
+            continue
+        x, y = points[p, 0] - origin[0], points[p, 1] - origin[1]
+        column, row = x // cell, y // cell
+        if column < -1 or row < -1 or column > columns or row > rows:
+            continue
+        east, north = metres_per_step(points[p, 1])
+        best, beside = reach * reach, np.int64(-1)
+        for r in range(max(row - 1, 0), min(row + 2, rows)):
+            for c in range(max(column - 1, 0), min(column + 2, columns)):
+                for k in range(starts[r * columns + c], starts[r * columns + c + 1]):
+                    i = items[k]
+                    d = _squared(
+                        (ends[i, 0] - x) * east, (ends[i, 1] - y) * north,
+                        (np.int64(ends[i, 2]) - ends[i, 0]) * east,
+                        (np.int64(ends[i, 3]) - ends[i, 1]) * north,
+                    )  # fmt: skip
+                    if d < best or (d == best and inner[i] < beside):
+                        best, beside = d, np.int64(inner[i])
+        if beside >= 0:
+            metres[p], neighbours[p] = np.sqrt(best), beside
 
 
 @njit(cache=True)
@@ -56,129 +299,3 @@ def index_boxes(
                 items[filled[c]] = box
                 filled[c] += 1
     return starts, items
-
-
-@njit(cache=True)
-def side(x: int, y: int, xy: NDArray[np.int64], starts: NDArray[np.int64]) -> int:
-    """Return OUT, EDGE or IN for a point and the rings `xy[starts[k]:starts[k + 1]]`.
-
-    A ray to the east is crossed by every edge that passes the point's height; an edge's lower end
-    belongs to it and its upper end does not, so a vertex is not counted twice.
-    """
-    inside = False
-    for ring in range(len(starts) - 1):
-        for i in range(starts[ring], starts[ring + 1] - 1):
-            x0, y0, x1, y1 = xy[i, 0], xy[i, 1], xy[i + 1, 0], xy[i + 1, 1]
-            if (y0 > y) != (y1 > y):
-                turn = (x1 - x0) * (y - y0) - (x - x0) * (y1 - y0)
-                if turn == 0:
-                    return EDGE
-                if (turn > 0) == (y1 > y0):
-                    inside = not inside
-            else:
-                at_end = (x0 == x and y0 == y) or (x1 == x and y1 == y)
-                if at_end or (y0 == y and y1 == y and (x0 < x) != (x1 < x)):
-                    return EDGE
-    return IN if inside else OUT
-
-
-@njit(cache=True)
-def find(
-    points: NDArray[np.int64],
-    xy: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    firsts: NDArray[np.int64],
-    boxes: NDArray[np.int64],
-    cells: NDArray[np.int64],
-    items: NDArray[np.int32],
-    origin: NDArray[np.int64],
-    cell: int,
-    shape: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Find the first polygon that covers each point, and whether the point is on its edge.
-
-    Parameters
-    ----------
-    points : (p, 2) int64
-    xy, starts : rings
-    firsts : (n + 1,) int64
-        Polygon `k` has the rings `firsts[k]` to `firsts[k + 1] - 1`.
-    boxes : (n, 4) int64
-    cells, items, origin, cell, shape
-        What `index_boxes` was given and gave.
-
-    Returns
-    -------
-    rows : (p,) int64
-        -1 where no polygon covers the point.
-    on_edge : (p,) bool
-    """
-    rows = np.full(len(points), -1, np.int64)
-    on_edge = np.zeros(len(points), np.bool_)
-    for p in range(len(points)):
-        x, y = points[p, 0], points[p, 1]
-        column, row = (x - origin[0]) // cell, (y - origin[1]) // cell
-        if column < 0 or row < 0 or column >= shape[0] or row >= shape[1]:
-            continue
-        c = row * shape[0] + column
-        for k in range(cells[c], cells[c + 1]):
-            box = items[k]
-            if x < boxes[box, 0] or y < boxes[box, 1] or x > boxes[box, 2] or y > boxes[box, 3]:
-                continue
-            where = side(x, y, xy, starts[firsts[box] : firsts[box + 1] + 1])
-            if where != OUT:
-                rows[p] = box
-                on_edge[p] = where == EDGE
-                break
-    return rows, on_edge
-
-
-@njit(cache=True)
-def nearest_edge(
-    points: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    scale: NDArray[np.float64],
-    xy: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    firsts: NDArray[np.int64],
-    beyond: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Measure the distance from each point to the nearest edge of its polygon.
-
-    Parameters
-    ----------
-    points, rows : (p, 2) and (p,) int64
-        Points and the polygon of each; nothing is measured where it is -1.
-    scale : (p, 2) float
-        Metres a step, east and north, at each point.
-    xy, starts, firsts : polygons
-    beyond : (v,) int64
-        Polygon on the other side of the edge that starts at each vertex; -1 for none.
-
-    Returns
-    -------
-    metres : (p,) float
-        NaN where nothing is measured.
-    neighbours : (p,) int64
-        Polygon beyond the nearest edge; of edges equally near, the lowest polygon; -1 for none.
-    """
-    metres = np.full(len(points), np.nan)
-    neighbours = np.full(len(points), -1, np.int64)
-    for p in range(len(points)):
-        if rows[p] < 0:
-            continue
-        best, beside = np.inf, -1
-        for ring in range(firsts[rows[p]], firsts[rows[p] + 1]):
-            for i in range(starts[ring], starts[ring + 1] - 1):
-                ax = (xy[i, 0] - points[p, 0]) * scale[p, 0]
-                ay = (xy[i, 1] - points[p, 1]) * scale[p, 1]
-                dx = (xy[i + 1, 0] - xy[i, 0]) * scale[p, 0]
-                dy = (xy[i + 1, 1] - xy[i, 1]) * scale[p, 1]
-                t = min(1.0, max(0.0, -(ax * dx + ay * dy) / (dx * dx + dy * dy)))
-                d = np.hypot(ax + t * dx, ay + t * dy)
-                other = beyond[i]
-                if d < best or (d == best and other >= 0 and (other < beside or beside < 0)):
-                    best, beside = d, other
-        metres[p] = best
-        neighbours[p] = beside
-    return metres, neighbours
