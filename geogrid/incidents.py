@@ -32,8 +32,7 @@ def read(path: Path) -> pd.DataFrame:
     if path.suffix.lower() not in (".csv", ".txt"):
         raise UsageError(f"cannot read {path.name}: incidents are .csv, .txt or .parquet")
     table = tables.CsvTable.open(path)
-    rows = [record.fields for record in table.records() if record.fields]
-    frame = pd.DataFrame(rows, columns=table.header.fields, dtype=str)
+    frame = table.read()
     for column in frame.columns.intersection(list(_TIME_COLUMNS)):
         try:
             frame[column] = pd.to_datetime(frame[column].replace("", None))

@@ -55,9 +55,7 @@ def replacing(target: Path) -> Iterator[Path]:
     draft = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
     try:
         yield draft
-        _flush(draft)
-        draft.replace(target)
-        _flush(target.parent)
+        publish(draft, target)
     except OSError as error:
         raise DataError(
             f"cannot write {target}: {error}. The old file, if any, is whole."
@@ -65,6 +63,13 @@ def replacing(target: Path) -> Iterator[Path]:
     finally:
         for leftover in target.parent.glob(f"{draft.name}*"):
             leftover.unlink(missing_ok=True)
+
+
+def publish(draft: Path, target: Path) -> None:
+    """Rename a whole file onto its target, so that it is there after a loss of power too."""
+    _flush(draft)
+    draft.replace(target)
+    _flush(target.parent)
 
 
 def write_layers(

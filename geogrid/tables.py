@@ -1,16 +1,25 @@
 """Tables of records as people send them: CSV in UTF-8 or GBK, read and written without a change.
 
-A record is kept as the text it came as, so that what is added is all that differs: quoting, blanks,
-line ends and encoding of the other columns stay byte for byte.
+A record is kept as the bytes it came as, so that what is added is all that differs: quoting,
+blanks, line ends and encoding of the other columns stay byte for byte. A table is read in pieces;
+its size does not matter.
 """
 
+import codecs
 import csv
 import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from geogrid._kernels import records as kernels
 from geogrid.errors import DataError, UsageError
 
 _PAIRS = (
@@ -19,25 +28,74 @@ _PAIRS = (
     ("lng", "lat"),
     ("long", "lat"),
     ("longitude", "latitude"),
+    ("lng", "latitude"),
     ("x", "y"),
     ("x坐标", "y坐标"),
     ("坐标x", "坐标y"),
+    ("经度坐标", "纬度坐标"),
+    ("point_x", "point_y"),
 )
 """Headers of longitude and latitude, in lower case, that are understood without being named."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_UTF8_CHINESE = re.compile(rb"[^\n]*(?:[\xe4-\xe9][\x80-\xbf]{2}){3}[^\n]*")
 _DELIMITERS = (",", "\t", ";")
-_LONGEST_FIELD = 10**6
+_BOM = b"\xef\xbb\xbf"
+_PIECE = 1 << 23
+"""Bytes read at once."""
+
+_LONGEST_RECORD = 1 << 24
+"""Bytes; a record that is longer is a quote that was not closed."""
+
+_SHORTEST_RECORD = 8
+"""Bytes a record may be expected to have at least; shorter ones are read in more pieces."""
+
+_NOT_TEXT = {
+    b"\x1f\x8b": "compressed (gzip). Unpack it first.",
+    b"PK\x03\x04": "a ZIP archive or a workbook. Unpack it, or name it .xlsx if it is a workbook.",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls). Save it as .xlsx or as 'CSV UTF-8'.",
+    b"\xff\xfe": "UTF-16 ('Unicode text'). Save it as 'CSV UTF-8'.",
+    b"\xfe\xff": "UTF-16. Save it as 'CSV UTF-8'.",
+    b"PAR1": "a Parquet file. Name it .parquet.",
+}
+"""First bytes of files that are called .csv and are not."""
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """One record: its text with the line end taken off, the line end, and its fields."""
+class Piece:
+    """Some records of a table, one after the other.
 
-    text: str
-    end: str
-    fields: list[str]
+    Attributes
+    ----------
+    data : uint8
+        Bytes that begin with the first of them.
+    bounds : (n, 6) int64
+        Places of each record and its coordinates in `data`, see `kernels.scan`.
+    used : int
+        Bytes the records take.
+    xy : (n, 2) float
+        Longitude and latitude as written; NaN where blank, infinity where no number.
+    end, line : int
+        Place in the file and number of the line behind the last of them.
+    """
+
+    data: NDArray[np.uint8]
+    bounds: NDArray[np.int64]
+    used: int
+    xy: NDArray[np.float64]
+    end: int
+    line: int
+
+    @property
+    def filled(self) -> NDArray[np.bool_]:
+        """Say which records are not empty lines."""
+        filled: NDArray[np.bool_] = self.bounds[:, 1] > self.bounds[:, 0]
+        return filled
+
+    def text(self, row: int, encoding: str) -> str:
+        """Return a record as text, without its line end."""
+        start, end = self.bounds[row, :2]
+        return self.data[start:end].tobytes().decode(encoding.replace("-sig", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +106,23 @@ class CsvTable:
     ----------
     encoding : str
         `utf-8-sig` (with a byte order mark), `utf-8` or `gb18030` (which GBK is part of).
+    header : bytes
+        Everything up to the first record, without the line end.
+    end : bytes
+        The header's line end; empty if nothing follows.
+    fields : list of str
+        Names of the columns.
+    line : int
+        Number of the first line behind the header.
     """
 
     path: Path
     encoding: str
     delimiter: str
-    header: Record
+    header: bytes
+    end: bytes
+    fields: list[str]
+    line: int
 
     @classmethod
     def open(cls, path: Path) -> "CsvTable":
@@ -65,48 +134,87 @@ class CsvTable:
             The file is missing or empty, its encoding is neither UTF-8 nor GBK, or it is not text.
         """
         encoding = detect_encoding(path)
-        with path.open(encoding=encoding, newline="") as file:
-            line = file.readline()
-        if not line.strip():
+        with path.open("rb") as file:
+            lines = file.read(_PIECE).splitlines(keepends=True)
+        plain = encoding.replace("-sig", "")
+        first = lines[0].removeprefix(_BOM).decode(plain)
+        if not first.strip():
             raise DataError(f"{path} has no header: its first line is empty.")
-        delimiter = max(_DELIMITERS, key=line.count)
-        table = cls(path, encoding, delimiter, Record("", "", []))
-        return cls(path, encoding, delimiter, next(table._records()))
+        delimiter = max(_DELIMITERS, key=first.count)
+        used: list[bytes] = []
+        reader = csv.reader(_noting(lines, plain, used), delimiter=delimiter, strict=True)
+        try:
+            fields = next(reader)
+        except csv.Error as error:
+            raise DataError(f"{path}, line 1: {error}.") from error
+        raw = b"".join(used)
+        header = raw.rstrip(b"\r\n")
+        return cls(path, encoding, delimiter, header, raw[len(header) :], fields, len(used) + 1)
 
-    def records(self) -> Iterator[Record]:
-        """Yield the records below the header; an empty line is a record without fields.
+    def pieces(self, columns: tuple[int, int], start: int = 0, line: int = 0) -> Iterator[Piece]:
+        """Yield the records below the header.
+
+        Parameters
+        ----------
+        columns : longitude and latitude
+            Positions of the columns to read as numbers.
+        start, line : int
+            Where to go on: `end` and `line` of an earlier piece.
 
         Raises
         ------
         DataError
-            A record has not as many fields as the header; the message names the line.
+            A record has not as many fields as the header, or is no text; the line is named.
         """
-        records = self._records()
-        next(records)
-        yield from records
+        line = line or self.line
+        with self.path.open("rb") as file:
+            offset = file.seek(start or len(self.header) + len(self.end))
+            rest, last, full = b"", False, False
+            while not last or full:
+                if not full:
+                    added = file.read(_PIECE)
+                    rest, last = rest + added, len(added) < _PIECE
+                data = np.frombuffer(rest, np.uint8)
+                bounds = np.empty((len(data) // _SHORTEST_RECORD + 1, 6), np.int64)
+                n, used, lines, fault, fields = kernels.scan(
+                    data, last, ord(self.delimiter), len(self.fields), columns, bounds
+                )
+                if n:
+                    offset, line = offset + used, line + lines
+                    yield self._piece(data, bounds[:n], used, (offset, line))
+                if fault != kernels.FINE:
+                    raise self._fault(fault, fields, line)
+                rest, full = rest[used:], n == len(bounds)
+                if len(rest) > _LONGEST_RECORD and not full:
+                    raise self._fault(kernels.TEXT_BEHIND_QUOTE, 0, line)
 
-    def _records(self) -> Iterator[Record]:
-        used: list[str] = []
-        with self.path.open(encoding=self.encoding, newline="") as file:
-            reader = csv.reader(_noting(file, used), delimiter=self.delimiter, strict=True)
-            n_fields = len(self.header.fields)
-            while True:
-                line = reader.line_num + 1
-                try:
-                    fields = next(reader, None)
-                except csv.Error as error:
-                    raise DataError(f"{self.path}, line {line}: {error}.") from error
-                if fields is None:
-                    return
-                if n_fields and fields and len(fields) != n_fields:
-                    raise DataError(
-                        f"{self.path}, line {line}: {len(fields)} fields, but the header has "
-                        f"{n_fields}. Put fields that contain {self.delimiter!r} in quotes."
-                    )
-                raw = "".join(used)
-                used.clear()
-                text = raw.rstrip("\r\n")
-                yield Record(text, raw[len(text) :], fields)
+    def read(self) -> pd.DataFrame:
+        """Read all records, every field as the text it is; empty lines are left out."""
+        for _ in self.pieces((-1, -1)):  # names the line of a record that does not fit
+            continue
+        return pd.read_csv(
+            self.path, sep=self.delimiter, encoding=self.encoding, dtype=str, na_filter=False
+        )
+
+    def _piece(
+        self, data: NDArray[np.uint8], bounds: NDArray[np.int64], used: int, end: tuple[int, int]
+    ) -> Piece:
+        xy = np.empty((len(bounds), 2))
+        for row in kernels.numbers(data, bounds, xy).tolist():
+            for column, (a, b) in enumerate(bounds[row, 2:].reshape(2, 2)):
+                text = data[a:b].tobytes().decode(self.encoding.replace("-sig", ""))
+                xy[row, column] = number(_unquoted(text))
+        return Piece(data, bounds, used, xy, *end)
+
+    def _fault(self, fault: int, fields: int, line: int) -> DataError:
+        said = {
+            kernels.NUL: "not a line of text; is this a CSV file?",
+            kernels.TEXT_BEHIND_QUOTE: "a field begins with a quote and does not end with one, or "
+            "a record is longer than 16 MB. Close each quote, and double those inside of fields.",
+            kernels.WRONG_NUMBER_OF_FIELDS: f"{fields} fields, but the header has "
+            f"{len(self.fields)}. Put fields that contain {self.delimiter!r} in quotes.",
+        }[fault]
+        return DataError(f"{self.path}, line {line}: {said}")
 
 
 def detect_encoding(path: Path) -> str:
@@ -115,28 +223,28 @@ def detect_encoding(path: Path) -> str:
     Raises
     ------
     DataError
-        Neither fits, or lines in both encodings occur; the message names the line.
+        Neither fits, or lines in both encodings occur; the message names the line. Or the file is
+        no text: compressed, a workbook, UTF-16.
     """
     try:
         with path.open("rb") as file:
-            first = file.readline()
-            file.seek(0)
+            first = file.read(8)
             if not first:
                 raise DataError(f"{path} is empty.")
+            for magic, what in _NOT_TEXT.items():
+                if first.startswith(magic):
+                    raise DataError(f"{path} is {what}")
             bad = _first_undecodable(file, "utf-8")
             if bad is None:
-                return "utf-8-sig" if first.startswith(b"\xef\xbb\xbf") else "utf-8"
-            file.seek(0)
+                return "utf-8-sig" if first.startswith(_BOM) else "utf-8"
             worse = _first_undecodable(file, "gb18030")
-            file.seek(0)
-            mixed = _first_chinese_utf8(file)
+            mixed = _holds_utf8_line(file)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}.") from error
-    if worse is not None or mixed is not None:
-        line = worse if mixed is None else bad
+    if worse is not None or mixed:
         raise DataError(
-            f"{path}, line {line}: neither UTF-8 nor GBK throughout. Save the file as "
-            "'CSV UTF-8' and try again."
+            f"{path}, line {bad if mixed else worse}: neither UTF-8 nor GBK throughout. Save the "
+            "file as 'CSV UTF-8' and try again."
         )
     return "gb18030"
 
@@ -176,6 +284,17 @@ def number(text: str) -> float:
     return float(text) if _NUMBER.fullmatch(text) else math.inf
 
 
+def numbers(texts: pa.LargeStringArray) -> NDArray[np.float64]:
+    """Return `number` of each text of a column, NaN for null."""
+    offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset :][: len(texts) + 1].copy()
+    held = texts.buffers()[2]
+    data = np.frombuffer(b"" if held is None else held, np.uint8)
+    values = np.empty(len(texts))
+    for row in kernels.numbers_of_texts(data, offsets, values).tolist():
+        values[row] = number(data[offsets[row] : offsets[row + 1]].tobytes().decode())
+    return np.where(np.asarray(texts.is_null()), np.nan, values)
+
+
 def _position(names: Sequence[str], name: str) -> int:
     n = list(names).count(name)
     if n != 1:
@@ -185,29 +304,49 @@ def _position(names: Sequence[str], name: str) -> int:
     return list(names).index(name)
 
 
-def _noting(lines: Iterator[str], used: list[str]) -> Iterator[str]:
+def _unquoted(text: str) -> str:
+    quoted = len(text) >= 2 and text[0] == '"'
+    return text[1:-1].replace('""', '"') if quoted else text
+
+
+def _noting(lines: list[bytes], encoding: str, used: list[bytes]) -> Iterator[str]:
     for line in lines:
-        if len(line) > _LONGEST_FIELD or "\0" in line:
+        if b"\0" in line:
             raise csv.Error("not a line of text; is this a CSV file?")
         used.append(line)
-        yield line
+        text = line.removeprefix(_BOM) if len(used) == 1 else line
+        yield text.decode(encoding)
 
 
-def _first_undecodable(lines: Iterator[bytes], encoding: str) -> int | None:
-    for number_of_line, line in enumerate(lines, 1):
+def _first_undecodable(file: BinaryIO, encoding: str) -> int | None:
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder(encoding)()
+    lines = 0
+    while True:
+        block = file.read(_PIECE)
         try:
-            line.decode(encoding)
-        except UnicodeDecodeError:
-            return number_of_line
-    return None
+            decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            return lines + error.object[: error.start].count(b"\n") + 1
+        lines += block.count(b"\n")
+        if not block:
+            return None
 
 
-def _first_chinese_utf8(lines: Iterator[bytes]) -> int | None:
-    """Return the first line that is surely UTF-8: three Chinese characters by chance are none."""
-    for number_of_line, line in enumerate(lines, 1):
-        try:
-            if not line.isascii() and len(_CHINESE.findall(line.decode("utf-8"))) >= 3:
-                return number_of_line
-        except UnicodeDecodeError:
-            continue
-    return None
+def _holds_utf8_line(file: BinaryIO) -> bool:
+    """Say whether a line is surely UTF-8: three Chinese characters in a row by chance are none."""
+    file.seek(0)
+    rest = b""
+    while block := file.read(_PIECE):
+        whole, _, rest = (rest + block).rpartition(b"\n")
+        if any(_decodes(line) for line in _UTF8_CHINESE.findall(whole)):
+            return True
+    return any(_decodes(line) for line in _UTF8_CHINESE.findall(rest))
+
+
+def _decodes(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

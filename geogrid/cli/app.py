@@ -200,25 +200,34 @@ def check(
 @app.command()
 def locate(
     city: Annotated[Path, typer.Argument(help="Edition.")],
-    source: Annotated[Path, typer.Argument(help="Table of points: CSV, XLSX or Parquet.")],
+    source: Annotated[
+        Path, typer.Argument(help="Table of points: CSV, XLSX, Parquet or GeoPackage.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Table to write.")],
-    datum: Annotated[str, typer.Option("--datum", help="wgs84, cgcs2000, gcj02 or bd09.")],
+    datum: Annotated[
+        str, typer.Option("--datum", help="wgs84, cgcs2000, gcj02, bd09 or epsg:CODE.")
+    ],
     lon: Annotated[str | None, typer.Option(help="Column of longitudes.")] = None,
     lat: Annotated[str | None, typer.Option(help="Column of latitudes.")] = None,
+    rejects: Annotated[
+        Path | None, typer.Option(help="CSV file for the records without a micro-grid.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     lang: Lang = _LANG,
 ) -> None:
     """Find the grid and micro-grid of each point of a table. 批量落格。"""
     console = Console(lang, quiet)
-    with errors_as_exit_codes(console):
-        from geogrid import datums, store
+    with errors_as_exit_codes(console), console.progress() as tick:
+        from geogrid import datums
         from geogrid.locate import Locator, locate_file
 
-        known = datums.parse(datum)
-        locator = Locator(store.read_edition(city))
-        summary = locate_file(locator, source, output, datum=known, lon=lon, lat=lat)
-        _answer(asdict(summary), summary.as_text(lang), as_json)
+        known = datums.parse_reference(datum)
+        summary = locate_file(
+            Locator.of(city), source, output, datum=known, lon=lon, lat=lat, rejects=rejects,
+            progress=lambda done, total: tick("locating", done, total),
+        )  # fmt: skip
+    _answer(asdict(summary), summary.as_text(lang), as_json)
 
 
 @app.command(name="map")

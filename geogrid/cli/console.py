@@ -25,6 +25,7 @@ _STAGES_ZH = {
     "edition": "合并、编码、校验",
     "report": "评价划分结果",
     "writing": "写出",
+    "locating": "落格",
     "landscape": "生成虚构的景观",
     "boundaries and buildings": "生成边界与建筑",
     "imagery": "绘制影像",

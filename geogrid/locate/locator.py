@@ -27,7 +27,7 @@ from geogrid.locate.index import Index, index_of
 _SWAP_MARGIN = 0.02
 """Degrees: BD-09 lies up to 0.012 degree off WGS84; swapped pairs are recognised this far out."""
 
-_SHARE = 1 << 18
+_SHARE = 1 << 16
 """Positions a thread takes at once; fewer are looked up where they are asked for."""
 
 
@@ -97,6 +97,13 @@ class Located:
     def status(self) -> NDArray[np.str_]:
         """Values of `Status`."""
         return STATUS_TEXT[self.status_row]
+
+    def only(self, keep: NDArray[np.bool_]) -> "Located":
+        """Return the positions for which `keep` `(n,)` is true."""
+        return Located(
+            self.row[keep], self.status_row[keep], self.on_edge[keep], self.edge_m[keep],
+            self.beside[keep], self.xy[keep], self.codes, self.grid_codes,
+        )  # fmt: skip
 
     def reason(self, index: int, lang: str = "en") -> str:
         """Say in one sentence what became of a position, in English (`en`) or Chinese (`zh`)."""
@@ -206,7 +213,10 @@ class Locator:
             )
         n = len(given)
         row, status, on_edge = np.empty(n, np.int32), np.empty(n, np.int8), np.empty(n, np.bool_)
-        metres, beside = np.full(n, np.nan), np.full(n, -1, np.int32)
+        metres, beside = (
+            np.full(n if edges else 1, np.nan),
+            np.full(n if edges else 1, -1, np.int32),
+        )
         degrees, height = given, 0
         if isinstance(source, Epsg):
             degrees = _degrees(given, source)
@@ -225,6 +235,8 @@ class Locator:
         _in_threads(look_up, n)
         if isinstance(source, Epsg):
             self._recognise_swapped(given, source, status)
+        if not edges:  # one value for all, which takes no memory
+            metres, beside = np.broadcast_to(metres, n), np.broadcast_to(beside, n)
         return Located(
             row, status, on_edge, metres, beside, given, self.index.codes, self.index.grid_codes
         )
