@@ -5,9 +5,10 @@ killed run, a full disk or Ctrl-C leaves the old file as it was. One process tou
 through one library only (pyogrio): a second copy of SQLite in the process corrupts it.
 """
 
+import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -15,7 +16,10 @@ from typing import Any
 
 import geopandas as gpd
 import pandas as pd
+import pyarrow as pa
 import pyogrio
+import pyogrio.raw
+import pyproj
 import shapely
 
 from geogrid.codes import LEVELS
@@ -138,6 +142,58 @@ def read_vector(path: Path) -> gpd.GeoDataFrame:
     if not spatial:
         raise DataError(f"{path} has no spatial layer.")
     return gpd.GeoDataFrame(pd.concat([frame.to_crs(spatial[0].crs) for frame in spatial]))
+
+
+def point_layer(path: Path) -> tuple[str, tuple[int | None, bool], list[str]]:
+    """Return the only spatial layer of a GeoPackage, its reference system, and its columns.
+
+    The reference system is its EPSG code, if known, and whether it is projected.
+    """
+    layer_names(path)
+    spatial = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    if len(spatial) != 1:
+        raise DataError(
+            f"{path} has {len(spatial)} spatial layers ({', '.join(spatial)}), expected one. "
+            "Export the layer of points to a file of its own."
+        )
+    info = pyogrio.read_info(path, layer=spatial[0])
+    system = pyproj.CRS.from_user_input(info["crs"]) if info["crs"] else None
+    crs = (None, False) if system is None else (system.to_epsg(), system.is_projected)
+    return spatial[0], crs, list(info["fields"])
+
+
+def rewrite_points(
+    source: Path,
+    target: Path,
+    layer: str,
+    work: Callable[[Iterator[pa.RecordBatch], str], Iterator[pa.RecordBatch]],
+    schema: Callable[[pa.Schema], pa.Schema],
+) -> None:
+    """Copy a layer of points with what `work` makes of its batches; whole or not at all.
+
+    Parameters
+    ----------
+    work : callable
+        Given the batches and the name of the geometry column (WKB); yields other batches.
+    schema : callable
+        Given the schema of the batches; returns that of the others.
+    """
+    try:
+        with (
+            replacing(target) as draft,
+            pyogrio.raw.open_arrow(source, layer=layer, use_pyarrow=True) as (meta, reader),
+        ):
+            geometry = meta["geometry_name"] or "wkb_geometry"
+            none = pa.RecordBatch.from_pylist([], schema(reader.schema))
+            for batch in itertools.chain([none], work(iter(reader), geometry)):
+                pyogrio.raw.write_arrow(
+                    pa.Table.from_batches([batch]), draft, layer=layer, driver="GPKG",
+                    geometry_name=geometry, geometry_type="Point", crs=meta["crs"],
+                    append=batch is not none, dataset_options={"VERSION": _GEOPACKAGE_VERSION}
+                    if batch is none else None,
+                )  # fmt: skip
+    except _UNREADABLE as error:
+        raise DataError(f"cannot rewrite {source} as {target}: {error}") from error
 
 
 def write_edition(edition: Edition, path: Path, *, tables: Mapping[str, pd.DataFrame]) -> None:

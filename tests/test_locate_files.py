@@ -1,14 +1,22 @@
 """Files of positions: rows in are rows out, and every other byte stays."""
 
+import datetime
+import re
+import zipfile
+
+import geopandas as gpd
 import numpy as np
+import openpyxl
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import shapely
 
-from geogrid import tables
+from geogrid import datums, store, tables
 from geogrid.datums import Datum
-from geogrid.errors import DataError, UsageError
-from geogrid.locate import Locator, csv_file, locate_file
+from geogrid.errors import CoordinateError, DataError, UsageError
+from geogrid.locate import ADDED_COLUMNS, Locator, csv_file, locate_file
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +131,7 @@ def test_parquet_keeps_columns_and_gets_text_codes(locator, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("source", "target"), [("a.xlsx", "b.xlsx"), ("a.csv", "b.parquet"), ("a.csv", "b.txt.gz")]
+    ("source", "target"), [("a.xls", "b.xls"), ("a.csv", "b.parquet"), ("a.csv", "b.txt.gz")]
 )
 def test_other_kinds_of_file_are_refused(locator, tmp_path, source, target):
     with pytest.raises(UsageError, match="CSV UTF-8"):
@@ -279,3 +287,232 @@ def test_canary_of_a_personal_column_reaches_the_target_and_nothing_else(
     said.append((tmp_path / "r.csv").read_text("utf-8"))
     assert "CANARY" not in "".join(said)
     assert (tmp_path / "o.csv").read_text().count("CANARY") == 2
+
+
+# --- workbooks
+
+
+@pytest.fixture
+def book(tmp_path):
+    """A workbook as an office sends it: formats, a formula, a second sheet, blanks, texts."""
+    made = openpyxl.Workbook()
+    sheet = made.active
+    sheet.title = "事件&上报"
+    sheet.append(["编号", "经度", "纬度", "备注", "网格编码"])
+    sheet.append(["001", 114.61, 33.62, '红色 <&> "x"', "411602001001001"])
+    sheet.append([2, "114.62", " 33.61 ", datetime.date(2026, 1, 2), None])
+    sheet.append([])
+    sheet.append([3, None, None, "无", None])
+    sheet.append([4, 33.62, 114.61, "=1+1", None])
+    sheet.append([5, "未知", "x", None, None])
+    sheet["D2"].font = openpyxl.styles.Font(color="FF0000", bold=True)
+    other = made.create_sheet("说明")
+    other["A1"] = "不要动"
+    made.save(tmp_path / "in.xlsx")
+    return tmp_path / "in.xlsx"
+
+
+def test_workbook_keeps_all_it_had_and_gets_text_codes(locator, tmp_path, book):
+    target = tmp_path / "out.xlsx"
+    summary = locate_file(locator, book, target, datum="cgcs2000", rejects=tmp_path / "r.csv")
+    before, after = openpyxl.load_workbook(book), openpyxl.load_workbook(target)
+    sheet = after.active
+    for row in before.active.iter_rows():
+        for cell in row:
+            assert sheet[cell.coordinate].value == cell.value
+            assert repr(sheet[cell.coordinate].font) == repr(cell.font)
+            assert sheet[cell.coordinate].number_format == cell.number_format
+    assert after["说明"]["A1"].value == "不要动"
+    assert [cell.value for cell in sheet[1]][5:] == list(ADDED_COLUMNS)
+    found = locator.locate(
+        np.array([[114.61, 33.62], [114.62, 33.61]]), datum="cgcs2000", edges=True
+    )
+    for row, k in ((2, 0), (3, 1)):
+        values = [cell.value for cell in sheet[row]][5:]
+        assert values[:3] == [found.grid_code[k], found.microgrid_code[k], "hit"]
+        assert values[3] == pytest.approx(found.edge_m[k], abs=0.005)
+        assert sheet.cell(row, 7).data_type in ("s", "inlineStr")
+    assert [sheet.cell(row, 8).value for row in (4, 5, 6, 7)] == [
+        None, "no_coordinates", "swapped", "not_a_number",
+    ]  # fmt: skip
+    assert (summary.rows, summary.lon, summary.encoding) == (5, "经度", "xlsx, 事件&上报")
+    assert len((tmp_path / "r.csv").read_text("utf-8").splitlines()) == 4
+    frame = pd.read_excel(target, dtype=str)  # a reader that believes the extent sees all columns
+    assert frame["microgrid_code"].str.len().iloc[0] == 18
+
+
+def test_other_parts_of_a_workbook_are_copied_byte_for_byte(locator, tmp_path, book):
+    locate_file(locator, book, tmp_path / "out.xlsx", datum="cgcs2000")
+    with zipfile.ZipFile(book) as a, zipfile.ZipFile(tmp_path / "out.xlsx") as b:
+        assert a.namelist() == b.namelist()
+        changed = [name for name in a.namelist() if a.read(name) != b.read(name)]
+    assert changed == ["xl/worksheets/sheet1.xml"]
+
+
+def repacked(book, target, change):
+    """Copy a workbook with some parts changed."""
+    with zipfile.ZipFile(book) as a, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as b:
+        for name in a.namelist():
+            b.writestr(name, change(name, a.read(name)))
+    return target
+
+
+def test_workbook_without_cell_names_and_with_prefixes_is_read(locator, tmp_path, book):
+    def change(name, content):
+        if name != "xl/worksheets/sheet1.xml":
+            return content
+        text = re.sub(rb' r="[A-Z]*\d+"', b"", content)
+        text = re.sub(rb"<(/?)(?=[a-zA-Z])", rb"<\1x:", text)
+        return text.replace(b"xmlns=", b"xmlns:x=")
+
+    odd = repacked(book, tmp_path / "odd.xlsx", change)
+    summary = locate_file(locator, odd, tmp_path / "out.xlsx", datum="cgcs2000")
+    # Without names, cells follow one another: the remark of the third row stands in the first two.
+    assert summary.statuses == {"hit": 2, "not_a_number": 2, "swapped": 1}
+    assert openpyxl.load_workbook(tmp_path / "out.xlsx").active["H2"].value == "hit"
+
+
+def test_workbook_with_shared_texts_is_read(locator, tmp_path, book):
+    texts = []
+
+    def change(name, content):
+        def share(found):
+            texts.append(found[1])
+            return b't="s"><v>%d</v></c>' % (len(texts) - 1)
+
+        pattern = rb't="inlineStr"><is><t[^>]*>([^<]*)</t></is></c>'
+        return re.sub(pattern, share, content) if name == "xl/worksheets/sheet1.xml" else content
+
+    shared = repacked(book, tmp_path / "shared.xlsx", change)
+    parts = [b"<si><t>%s</t></si>" % text for text in texts]
+    parts[1] = "<si><r><t>经</t></r><r><t>度</t></r><rPh><t>jing du</t></rPh></si>".encode()
+    with zipfile.ZipFile(shared, "a") as archive:
+        archive.writestr("xl/sharedStrings.xml", b"<sst>" + b"".join(parts) + b"</sst>")
+    expected = locate_file(locator, book, tmp_path / "a.xlsx", datum="cgcs2000")
+    found = locate_file(locator, shared, tmp_path / "b.xlsx", datum="cgcs2000")
+    assert (found.statuses, found.lon) == (expected.statuses, "经度")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda n, c: b" " * 40_000_000 if "sheet1" in n else c, "unpacked"),
+        (lambda n, c: c.replace(b"<sheetData>", b"<sheetData") if "sheet1" in n else c, "readable"),
+        (
+            lambda n, c: b"<!DOCTYPE x>" + c[c.index(b"<w") :] if "sheet1" in n else c,
+            "document type",
+        ),
+        (lambda n, c: c.replace(b"sheet1.xml", b"sheet9.xml") if "rels" in n else c, "sheet9"),
+        (lambda n, c: c.replace(b't="n"><v>', b't="s"><v>99') if "sheet1" in n else c, "readable"),
+    ],
+)
+def test_bad_workbook_is_refused(locator, tmp_path, book, change, said):
+    bad = repacked(book, tmp_path / "bad.xlsx", change)
+    with pytest.raises(DataError, match=said):
+        locate_file(locator, bad, tmp_path / "out.xlsx", datum="wgs84")
+    assert not (tmp_path / "out.xlsx").exists()
+
+
+def test_workbook_without_rows_or_with_the_columns_present_is_refused(locator, tmp_path):
+    made = openpyxl.Workbook()
+    made.save(tmp_path / "a.xlsx")
+    with pytest.raises(DataError, match="no header"):
+        locate_file(locator, tmp_path / "a.xlsx", tmp_path / "b.xlsx", datum="wgs84")
+    made.active.append(["lon", "lat", "status"])
+    made.save(tmp_path / "a.xlsx")
+    with pytest.raises(DataError, match="already has a column status"):
+        locate_file(locator, tmp_path / "a.xlsx", tmp_path / "b.xlsx", datum="wgs84")
+    (tmp_path / "a.xlsx").write_bytes(b"no")
+    with pytest.raises(DataError, match="no readable workbook"):
+        locate_file(locator, tmp_path / "a.xlsx", tmp_path / "b.xlsx", datum="wgs84")
+
+
+# --- GeoPackages
+
+
+def points_file(path, xy, crs="EPSG:4326", shapes=None):
+    shapes = shapely.points(xy) if shapes is None else shapes
+    frame = gpd.GeoDataFrame(
+        {
+            "编号": [f"0{k}" for k in range(len(shapes))],
+            "n": pd.array([1, None] * 9, "Int32")[: len(shapes)],
+        },
+        geometry=shapes, crs=crs,
+    )  # fmt: skip
+    frame.to_file(path, driver="GPKG", layer="事件")
+    return frame
+
+
+def test_points_of_a_geopackage_keep_their_columns_types_and_geometry(locator, tmp_path):
+    xy = np.array([[114.61, 33.62], [33.62, 114.61], [114.0, 33.6], [114.62, 33.61]])
+    shapes = [*shapely.points(xy[:3]), None, shapely.Point(), shapely.Point(*xy[3])]
+    points_file(tmp_path / "a.gpkg", None, shapes=shapes)
+    summary = locate_file(locator, tmp_path / "a.gpkg", tmp_path / "b.gpkg", datum="gcj02")
+    before, after = (store.read_layer(tmp_path / name, "事件") for name in ("a.gpkg", "b.gpkg"))
+    assert after["status"].tolist() == [
+        "hit", "swapped", "outside", "no_coordinates", "no_coordinates", "hit",
+    ]  # fmt: skip
+    pd.testing.assert_frame_equal(after[before.columns], before)
+    assert after.crs == before.crs
+    expected = locator.locate(xy[[0, 3]], datum="gcj02").microgrid_code
+    assert after["microgrid_code"].tolist()[::5] == expected.tolist()
+    assert summary.rows == 6
+
+
+def test_layer_that_contradicts_the_datum_is_refused(locator, tmp_path):
+    path, target = tmp_path / "a.gpkg", tmp_path / "b.gpkg"
+    metres = datums.convert(np.array([[114.61, 33.62]]), Datum.WGS84, datums.Epsg(4547))
+    points_file(path, metres, crs="EPSG:4547")
+    assert locate_file(locator, path, target, datum="epsg:4547").statuses == {"hit": 1}
+    for datum in ("wgs84", "epsg:4526"):
+        with pytest.raises(CoordinateError, match="epsg:4547"):
+            locate_file(locator, path, target, datum=datum)
+
+
+def test_other_geopackages_are_refused(locator, tmp_path):
+    path, target = tmp_path / "a.gpkg", tmp_path / "b.gpkg"
+    points_file(path, None, shapes=[shapely.box(0, 0, 1, 1)])
+    with pytest.raises(DataError, match="Polygon, expected points"):
+        locate_file(locator, path, target, datum="wgs84")
+    with pytest.raises(UsageError, match="--lon"):
+        locate_file(locator, path, target, datum="wgs84", lon="a", lat="b")
+    frame = gpd.GeoDataFrame(geometry=shapely.points([[1, 2]]), crs="EPSG:4326")
+    frame.to_file(path, driver="GPKG", layer="另一层")
+    with pytest.raises(DataError, match="2 spatial layers"):
+        locate_file(locator, path, target, datum="wgs84")
+    assert not target.exists()
+
+
+# --- every format
+
+
+@pytest.mark.parametrize(
+    "kind", ["utf-8", "utf-8-sig", "gbk", "gb18030", "xlsx", "parquet", "gpkg"]
+)
+def test_codes_chinese_and_leading_zeros_survive_every_format(locator, tmp_path, kind):
+    code, name = "041160200100100101", "周口市𠮷" if kind != "gbk" else "周口市"
+    suffix = kind if kind in ("xlsx", "parquet", "gpkg") else "csv"
+    source, target = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
+    frame = pd.DataFrame({"code": [code], "name": [name], "lon": [114.61], "lat": [33.62]})
+    if kind == "xlsx":
+        frame.to_excel(source, index=False)
+    elif kind == "parquet":
+        frame.to_parquet(source)
+    elif kind == "gpkg":
+        gpd.GeoDataFrame(frame, geometry=shapely.points([[114.61, 33.62]]), crs=4326).to_file(
+            source
+        )
+    else:
+        source.write_bytes(frame.to_csv(index=False).encode(kind))
+    locate_file(locator, source, target, datum="cgcs2000")
+    read = {
+        "xlsx": lambda: pd.read_excel(target, dtype=str),
+        "parquet": lambda: pd.read_parquet(target),
+        "gpkg": lambda: store.read_layer(target, store.layer_names(target)[0]),
+        "csv": lambda: pd.read_csv(target, dtype=str, encoding=kind),
+    }[suffix]()
+    expected = locator.locate(np.array([[114.61, 33.62]]), datum="cgcs2000")
+    columns = ["code", "name", "grid_code", "microgrid_code"]
+    assert read[columns].to_numpy().tolist() == [
+        [code, name, expected.grid_code[0], expected.microgrid_code[0]]
+    ]

@@ -7,9 +7,11 @@ from geogrid import datums
 from geogrid.datums import Reference
 from geogrid.errors import UsageError
 from geogrid.locate.csv_file import locate_csv
+from geogrid.locate.gpkg_file import locate_gpkg
 from geogrid.locate.job import Job, LocateSummary, Progress
 from geogrid.locate.locator import Locator
 from geogrid.locate.parquet_file import locate_parquet
+from geogrid.locate.xlsx_file import locate_xlsx
 
 _KINDS: dict[str, Callable[[Locator, Job], LocateSummary]] = {
     ".csv": locate_csv,
@@ -17,6 +19,8 @@ _KINDS: dict[str, Callable[[Locator, Job], LocateSummary]] = {
     ".tsv": locate_csv,
     ".parquet": locate_parquet,
     ".geoparquet": locate_parquet,
+    ".xlsx": locate_xlsx,
+    ".gpkg": locate_gpkg,
 }
 
 
@@ -40,8 +44,10 @@ def locate_file(  # noqa: PLR0913  # what the command line offers
     Parameters
     ----------
     source, target : Path
-        Files of the same kind: CSV (`.csv`, `.txt`, `.tsv`) or Parquet. The target is replaced as a
-        whole. A run over a CSV file that was killed goes on where it was.
+        Files of the same kind: CSV (`.csv`, `.txt`, `.tsv`), Parquet, an Excel workbook (`.xlsx`;
+        its first sheet), or a GeoPackage with one layer of points, whose coordinates are of
+        `datum` whatever degrees the layer says. The target is replaced as a whole. A run over a
+        CSV file that was killed goes on where it was.
     datum : Datum, Epsg or text
         What the coordinates refer to; there is no default.
     lon, lat : str, optional
@@ -63,7 +69,8 @@ def locate_file(  # noqa: PLR0913  # what the command line offers
     if kind is None or _KINDS.get(target.suffix.lower()) is not kind:
         raise UsageError(
             f"cannot locate {source.name} into {target.name}: source and target must be of one "
-            "kind, .csv (.txt, .tsv) or .parquet. Save an old workbook as 'CSV UTF-8' first."
+            "kind, .csv (.txt, .tsv), .xlsx, .parquet or .gpkg. "
+            "Save an old workbook as 'CSV UTF-8' first."
         )
     known = datums.parse_reference(datum) if isinstance(datum, str) else datum
     return kind(locator, Job(source, target, known, lon, lat, rejects, progress))

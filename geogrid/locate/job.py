@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from geogrid import store
 from geogrid.datums import Reference
 from geogrid.errors import DataError
-from geogrid.locate.locator import STATUS_TEXT, Located, Status
+from geogrid.locate.locator import STATUS_TEXT, Located, Locator, Status
 
 ADDED_COLUMNS = ("grid_code", "microgrid_code", "status", "edge_m")
 """Columns put behind the columns of a table."""
@@ -164,6 +164,31 @@ class Tally:
             str(job.source), str(job.target), job.datum.value, encoding, *columns, self.rows,
             statuses, tuple(warnings),
         )  # fmt: skip
+
+
+def extended(schema: pa.Schema) -> pa.Schema:
+    """Return a schema with the added columns."""
+    for name in ADDED_COLUMNS[:3]:
+        schema = schema.append(pa.field(name, pa.string()))
+    return schema.append(pa.field(ADDED_COLUMNS[3], pa.float64()))
+
+
+def arrow_texts(locator: Locator) -> tuple[pa.Array, ...]:
+    """Return codes of grids, codes and statuses, by row; the last code is empty."""
+    index = locator.index
+    return tuple(pa.array(each) for each in (index.grid_codes, index.codes, STATUS_TEXT))
+
+
+def added_columns(found: Located, texts: tuple[pa.Array, ...]) -> list[pa.Array]:
+    """Return the added columns; `texts` are those of `arrow_texts`."""
+    last = len(texts[1]) - 1
+    row = np.where(found.row < 0, last, found.row)
+    return [
+        texts[0].take(pa.array(row)),
+        texts[1].take(pa.array(row)),
+        texts[2].take(pa.array(found.status_row)),
+        pa.array(np.round(found.edge_m, 2), from_pandas=True),
+    ]
 
 
 def _coarse(found: Located) -> NDArray[np.bool_]:

@@ -7,8 +7,16 @@ from numpy.typing import NDArray
 
 from geogrid import store, tables
 from geogrid.errors import DataError
-from geogrid.locate.job import ADDED_COLUMNS, Job, LocateSummary, Tally, opened_rejects
-from geogrid.locate.locator import STATUS_TEXT, Located, Locator
+from geogrid.locate.job import (
+    Job,
+    LocateSummary,
+    Tally,
+    added_columns,
+    arrow_texts,
+    extended,
+    opened_rejects,
+)
+from geogrid.locate.locator import Locator
 
 _BATCH = 1 << 18
 """Records at once: 100 MB for thirty columns."""
@@ -30,11 +38,7 @@ def _located(locator: Locator, job: Job, file: pq.ParquetFile) -> LocateSummary:
     schema = file.schema_arrow
     job.refuse_present(schema.names)
     columns = tables.coordinate_columns(schema.names, job.lon, job.lat)
-    for name, kind in zip(ADDED_COLUMNS, (pa.string(),) * 3 + (pa.float64(),), strict=True):
-        schema = schema.append(pa.field(name, kind))
-    texts = tuple(
-        pa.array(each) for each in (locator.index.grid_codes, locator.index.codes, STATUS_TEXT)
-    )
+    schema, texts = extended(schema), arrow_texts(locator)
     done = 0
     with (
         store.replacing(job.target) as draft,
@@ -57,18 +61,6 @@ def _located(locator: Locator, job: Job, file: pq.ParquetFile) -> LocateSummary:
             job.tell(done, file.metadata.num_rows)
     names = file.schema_arrow.names
     return tally.summary(job, "parquet", (names[columns[0]], names[columns[1]]))
-
-
-def added_columns(found: Located, texts: tuple[pa.Array, ...]) -> list[pa.Array]:
-    """Return the added columns; `texts` are codes of grids, codes and statuses, by row."""
-    last = len(texts[1]) - 1
-    row = np.where(found.row < 0, last, found.row)
-    return [
-        texts[0].take(pa.array(row)),
-        texts[1].take(pa.array(row)),
-        texts[2].take(pa.array(found.status_row)),
-        pa.array(np.round(found.edge_m, 2), from_pandas=True),
-    ]
 
 
 def floats(column: pa.Array, job: Job) -> NDArray[np.float64]:
