@@ -7,6 +7,7 @@ its size does not matter.
 
 import codecs
 import csv
+import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -195,6 +196,19 @@ class CsvTable:
         return pd.read_csv(
             self.path, sep=self.delimiter, encoding=self.encoding, dtype=str, na_filter=False
         )
+
+    def head(self, n: int) -> pd.DataFrame:
+        """Read the first `n` records at most, up to one that does not fit."""
+        columns: list[list[str]] = [[] for _ in self.fields]
+        with self.path.open(encoding=self.encoding, newline="") as file:
+            reader = csv.reader(file, delimiter=self.delimiter)
+            next(reader)
+            for fields in itertools.islice((row for row in reader if row), n):
+                if len(fields) != len(columns):
+                    break
+                for column, text in zip(columns, fields, strict=True):
+                    column.append(text)
+        return pd.DataFrame(dict(enumerate(columns)), dtype=object)
 
     def _piece(
         self, data: NDArray[np.uint8], bounds: NDArray[np.int64], used: int, end: tuple[int, int]

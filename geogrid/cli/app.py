@@ -212,6 +212,15 @@ def locate(
     rejects: Annotated[
         Path | None, typer.Option(help="CSV file for the records without a micro-grid.")
     ] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Column with each record's village, to prove the datum.")
+    ] = None,
+    buildings: Annotated[
+        Path | None, typer.Option(help="Buildings at which the records lie, to prove the datum.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on with a datum that does not fit.")
+    ] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     lang: Lang = _LANG,
@@ -225,6 +234,7 @@ def locate(
         known = datums.parse_reference(datum)
         summary = locate_file(
             Locator.of(city), source, output, datum=known, lon=lon, lat=lat, rejects=rejects,
+            unit=unit, buildings=buildings, force=force,
             progress=lambda done, total: tick("locating", done, total),
         )  # fmt: skip
     _answer(asdict(summary), summary.as_text(lang), as_json)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from geogrid._kernels import cells as cell_kernels
 from geogrid._kernels import locate as kernels
 from geogrid._kernels.topology import pair
+from geogrid.codes import LEVELS, parent_level
 from geogrid.edition import Edition, Rings
 from geogrid.errors import DataError
-from geogrid.locate.index import Index
+from geogrid.locate.index import NAMED_LEVELS, Index
 
 _SHIFT = 15
 """A cell is 2**15 steps wide, 30 m. Measured on 100,622 micro-grids: with 2**16, 40 % slower; with
@@ -56,21 +57,20 @@ def build(edition: Edition, source: Mapping[str, int] | None = None) -> Index:
         [np.minimum(outline[:, :2], outline[:, 2:]), np.maximum(outline[:, :2], outline[:, 2:])]
     )
     starts, items = kernels.index_boxes(boxes, np.zeros(2, np.int64), _COARSE, shape)
-    table = edition.units["microgrid"]
-    grids, grid_of = np.unique(table["parent"].to_numpy(str), return_inverse=True)
-    arrays = found | {
-        "ring_xy": (rings.xy - low).astype(np.int32),
-        "ring_starts": rings.starts,
-        "ring_firsts": np.searchsorted(rings.owners, np.arange(n + 1)).astype(np.int64),
-        "ring_beyond": beyond,
-        "outline": outline.astype(np.int32),
-        "outline_inner": sides[rim, 0].copy(),
-        "outline_starts": starts,
-        "outline_items": items,
-        "codes": table["code"].to_numpy(str).astype("S"),
-        "grids": grids.astype("S"),
-        "grid_of": grid_of.astype(np.int32),
-    }
+    arrays = (
+        found
+        | {
+            "ring_xy": (rings.xy - low).astype(np.int32),
+            "ring_starts": rings.starts,
+            "ring_firsts": np.searchsorted(rings.owners, np.arange(n + 1)).astype(np.int64),
+            "ring_beyond": beyond,
+            "outline": outline.astype(np.int32),
+            "outline_inner": sides[rim, 0].copy(),
+            "outline_starts": starts,
+            "outline_items": items,
+        }
+        | _levels(edition)
+    )
     for array in arrays.values():
         array.setflags(write=False)  # as in a mapped file: kernels are compiled once for both
     bounds = (float(low[0]) / 1e8, float(low[1]) / 1e8, float(high[0]) / 1e8, float(high[1]) / 1e8)
@@ -78,6 +78,21 @@ def build(edition: Edition, source: Mapping[str, int] | None = None) -> Index:
         "outline_columns": int(shape[0]), "outline_rows": int(shape[1]), "outline_cell": _COARSE,
     }  # fmt: skip
     return Index(edition.info.digest, edition.info.id, source or {}, numbers, bounds, arrays)
+
+
+def _levels(edition: Edition) -> dict[str, NDArray[Any]]:
+    """Return codes and names of each level's units, and the row of each unit's parent."""
+    arrays = {}
+    for level in LEVELS:
+        table = edition.units[level]
+        arrays[f"{level}_codes"] = table["code"].to_numpy(str).astype("S")
+        if level != LEVELS[0]:
+            above = edition.units[parent_level(level)]["code"].to_numpy(str)
+            parents = np.searchsorted(above, table["parent"].to_numpy(str))
+            arrays[f"{level}_parents"] = parents.astype(np.int32)
+        if level in NAMED_LEVELS:
+            arrays[f"{level}_names"] = np.char.encode(table["name"].to_numpy(str), "utf-8")
+    return arrays
 
 
 def _edges(

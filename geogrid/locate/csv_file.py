@@ -13,9 +13,10 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from geogrid import store
+from geogrid import store, tables
 from geogrid._kernels import records as kernels
 from geogrid.errors import DataError, GeogridError
+from geogrid.locate import guard
 from geogrid.locate.job import ADDED_COLUMNS, Job, LocateSummary, Tally
 from geogrid.locate.locator import STATUS_TEXT, Located, Locator
 from geogrid.tables import CsvTable, Piece, coordinate_columns
@@ -43,10 +44,12 @@ def locate_csv(locator: Locator, job: Job) -> LocateSummary:
     table = CsvTable.open(job.source)
     job.refuse_present(table.fields)
     columns = coordinate_columns(table.fields, job.lon, job.lat)
+    warnings = _examined(locator, job, table, columns)
     codes, grids, names = _texts(locator)
     size = job.source.stat().st_size
     with _resumable(job, locator, table) as (draft, rejects, at, note):
         tally = Tally(rejects, at.counts)
+        tally.warnings += warnings
         if at.draft == 0:
             added = table.delimiter.join(["", *ADDED_COLUMNS]).encode("ascii")
             draft.write(table.header + added + (table.end or b"\n"))
@@ -66,6 +69,19 @@ def locate_csv(locator: Locator, job: Job) -> LocateSummary:
             note()
             job.tell(piece.end, size)
     return tally.summary(job, table.encoding, (table.fields[columns[0]], table.fields[columns[1]]))
+
+
+def _examined(
+    locator: Locator, job: Job, table: CsvTable, columns: tuple[int, int]
+) -> list[tuple[str, str]]:
+    """Compare the first records with what is known of their places."""
+    named = guard.unit_column(table.fields, job)
+    if not named and job.buildings is None:
+        return []
+    head = table.head(guard.MOST)
+    xy = np.array([[tables.number(text) for text in head.iloc[:, k]] for k in columns]).T
+    units = {name: head.iloc[:, table.fields.index(name)].tolist() for name in named}
+    return guard.examine(locator, job, xy.reshape(-1, 2), units)
 
 
 def _filled(found: Located, piece: Piece) -> Located:

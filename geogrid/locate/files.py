@@ -34,6 +34,9 @@ def locate_file(  # noqa: PLR0913  # what the command line offers
     lat: str | None = None,
     rejects: Path | None = None,
     progress: Progress | None = None,
+    unit: str | None = None,
+    buildings: Path | None = None,
+    force: bool = False,
 ) -> LocateSummary:
     """Add `ADDED_COLUMNS` to the records of a table.
 
@@ -57,11 +60,21 @@ def locate_file(  # noqa: PLR0913  # what the command line offers
         a swapped pair the right one.
     progress : callable, optional
         Called with what is done and all there is.
+    unit : str, optional
+        Column with the code or name of each record's village (or grid, township, county); without
+        it the usual headers (village, 村, 社区 …) are recognised. With 20 known units or more, a
+        datum that does not fit them is refused.
+    buildings : Path, optional
+        Layer of buildings or households at which the records lie: another proof of the datum.
+    force : bool
+        Go on with a datum that known places refute.
 
     Raises
     ------
     UsageError
         Another kind of file; columns that are not there or not recognised.
+    CoordinateError
+        Another datum than the declared one clearly fits what is known of the records' places.
     DataError
         The file cannot be read or written; a record that does not fit the header is named.
     """
@@ -73,4 +86,6 @@ def locate_file(  # noqa: PLR0913  # what the command line offers
             "Save an old workbook as 'CSV UTF-8' first."
         )
     known = datums.parse_reference(datum) if isinstance(datum, str) else datum
-    return kind(locator, Job(source, target, known, lon, lat, rejects, progress))
+    return kind(
+        locator, Job(source, target, known, lon, lat, rejects, progress, unit, buildings, force)
+    )

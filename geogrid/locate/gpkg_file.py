@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from geogrid import store
 from geogrid.datums import Epsg
 from geogrid.errors import CoordinateError, DataError, UsageError
+from geogrid.locate import guard
 from geogrid.locate.job import (
     Job,
     LocateSummary,
@@ -29,6 +30,7 @@ def locate_gpkg(locator: Locator, job: Job) -> LocateSummary:
     layer, crs, names = store.point_layer(job.source)
     job.refuse_present(names)
     _compare(job, crs)
+    named = guard.unit_column(names, job)
     texts = arrow_texts(locator)
     with opened_rejects(job.rejects) as rejects:
         tally = Tally(rejects)
@@ -36,6 +38,9 @@ def locate_gpkg(locator: Locator, job: Job) -> LocateSummary:
         def located(batches: Iterator[pa.RecordBatch], geometry: str) -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 xy = _points(batch.column(geometry), job)
+                if tally.rows == 0:
+                    units = {name: _texts(batch.column(name)) for name in named}
+                    tally.warnings += guard.examine(locator, job, xy, units)
                 found = locator.locate(xy, datum=job.datum, edges=True)
                 tally.add(found)
                 job.tell(tally.rows, tally.rows)
@@ -44,6 +49,10 @@ def locate_gpkg(locator: Locator, job: Job) -> LocateSummary:
 
         store.rewrite_points(job.source, job.target, layer, located, extended)
     return tally.summary(job, f"GeoPackage, {layer}", ("x", "y"))
+
+
+def _texts(column: pa.Array) -> list[str]:
+    return [str(text or "") for text in column.to_pylist()]
 
 
 def _points(column: pa.Array, job: Job) -> NDArray[np.float64]:

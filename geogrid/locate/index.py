@@ -20,11 +20,15 @@ from numpy.typing import NDArray
 
 from geogrid import store
 from geogrid._kernels.cells import Cells
+from geogrid.codes import parent_level
 from geogrid.edition import Edition
 from geogrid.errors import DataError
 
-_MAGIC = b"GEOGRID-LOCATE-1"
+_MAGIC = b"GEOGRID-LOCATE-2"
 _ALIGNMENT = 64
+NAMED_LEVELS = ("city", "county", "township", "village")
+"""Levels whose names people write; those of grids are made of the village's."""
+
 _DIGITS = 16
 """Digits of the digest in a file's name."""
 
@@ -66,13 +70,29 @@ class Index:
     @cached_property
     def codes(self) -> NDArray[np.str_]:
         """Codes of the micro-grids, and one empty code behind the last: what row -1 refers to."""
-        return np.append(self.arrays["codes"].astype(str), "")
+        return np.append(self.unit_codes("microgrid"), "")
 
     @cached_property
     def grid_codes(self) -> NDArray[np.str_]:
         """Codes of the grid of each micro-grid, and one empty code behind the last."""
-        grids: NDArray[np.str_] = self.arrays["grids"].astype(str)
-        return np.append(grids[self.arrays["grid_of"]], "")
+        return np.append(self.unit_codes("grid")[self.arrays["microgrid_parents"]], "")
+
+    def unit_codes(self, level: str) -> NDArray[np.str_]:
+        """Return the codes of a level's units, ascending."""
+        codes: NDArray[np.str_] = self.arrays[f"{level}_codes"].astype(str)
+        return codes
+
+    def unit_names(self, level: str) -> NDArray[np.str_]:
+        """Return the names of a level's units; one of `NAMED_LEVELS`."""
+        return np.char.decode(self.arrays[f"{level}_names"], "utf-8")
+
+    def units_of(self, level: str, of: str = "microgrid") -> NDArray[np.int32]:
+        """Return the row of the unit of a level that each unit of `of` lies in."""
+        rows = np.arange(len(self.arrays[f"{of}_codes"]), dtype=np.int32)
+        while of != level:
+            rows = self.arrays[f"{of}_parents"][rows]
+            of = parent_level(of)
+        return rows
 
     @property
     def origin(self) -> tuple[int, int]:

@@ -44,6 +44,12 @@ class Job:
         Where to write the records that were not placed.
     progress : callable, optional
         Called with what is done and all there is.
+    unit : str, optional
+        Column with the code or name of each record's unit; without it the usual headers.
+    buildings : Path, optional
+        Buildings or households at which the records lie.
+    force : bool
+        Go on with a datum that known places refute.
     """
 
     source: Path
@@ -53,6 +59,9 @@ class Job:
     lat: str | None = None
     rejects: Path | None = None
     progress: Progress | None = None
+    unit: str | None = None
+    buildings: Path | None = None
+    force: bool = False
 
     def tell(self, done: float, total: float) -> None:
         """Say how far the work is."""
@@ -126,6 +135,7 @@ class Tally:
     def __init__(self, rejects: BinaryIO | None, counts: Mapping[str, int] | None = None) -> None:
         """Begin, or go on from `counts` of an earlier run."""
         self._rejects = rejects
+        self.warnings: list[tuple[str, str]] = []
         self.counts: Counter[str] = Counter(counts)
         if rejects is not None and rejects.tell() == 0:
             rejects.write(b"\xef\xbb\xbf" + ",".join(REJECT_COLUMNS).encode() + b"\r\n")
@@ -150,7 +160,7 @@ class Tally:
         """Return what was counted."""
         statuses = {s.value: self.counts[s.value] for s in Status if self.counts[s.value]}
         placed = self.counts[Status.HIT.value] + self.counts[Status.OUTSIDE.value]
-        warnings = []
+        warnings = list(self.warnings)
         if placed and 2 * self.counts["coarse"] > placed:
             share = self.counts["coarse"] / placed
             warnings.append(

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from geogrid import store, tables
 from geogrid.errors import DataError
+from geogrid.locate import guard
 from geogrid.locate.job import (
     Job,
     LocateSummary,
@@ -38,6 +39,7 @@ def _located(locator: Locator, job: Job, file: pq.ParquetFile) -> LocateSummary:
     schema = file.schema_arrow
     job.refuse_present(schema.names)
     columns = tables.coordinate_columns(schema.names, job.lon, job.lat)
+    warnings = _examined(locator, job, file, columns)
     schema, texts = extended(schema), arrow_texts(locator)
     done = 0
     with (
@@ -51,6 +53,7 @@ def _located(locator: Locator, job: Job, file: pq.ParquetFile) -> LocateSummary:
         ) as writer,
     ):
         tally = Tally(rejects)
+        tally.warnings += warnings
         for batch in file.iter_batches(_BATCH):
             xy = np.column_stack([floats(batch.column(column), job) for column in columns])
             found = locator.locate(xy, datum=job.datum, edges=True)
@@ -61,6 +64,24 @@ def _located(locator: Locator, job: Job, file: pq.ParquetFile) -> LocateSummary:
             job.tell(done, file.metadata.num_rows)
     names = file.schema_arrow.names
     return tally.summary(job, "parquet", (names[columns[0]], names[columns[1]]))
+
+
+def _examined(
+    locator: Locator, job: Job, file: pq.ParquetFile, columns: tuple[int, int]
+) -> list[tuple[str, str]]:
+    """Compare the first records with what is known of their places."""
+    names = file.schema_arrow.names
+    named = guard.unit_column(names, job)
+    if not named and job.buildings is None:
+        return []
+    wanted = [names[k] for k in columns]
+    for batch in file.iter_batches(guard.MOST, columns=[*wanted, *named]):
+        xy = np.column_stack([floats(batch.column(name), job) for name in wanted])
+        units = {
+            name: [str(text or "") for text in batch.column(name).to_pylist()] for name in named
+        }
+        return guard.examine(locator, job, xy, units)
+    return []
 
 
 def floats(column: pa.Array, job: Job) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from geogrid import store, tables
 from geogrid.errors import DataError, GeogridError
-from geogrid.locate import workbook
+from geogrid.locate import guard, workbook
 from geogrid.locate.job import ADDED_COLUMNS, Job, LocateSummary, Tally, opened_rejects
 from geogrid.locate.locator import Located, Locator
 
@@ -37,17 +37,21 @@ def _located(locator: Locator, job: Job, archive: zipfile.ZipFile) -> LocateSumm
     names: list[str] = []
     places: list[int] = []
     xy: list[tuple[float, float]] = []
+    units: dict[str, list[str]] = {}
 
     def take(cells: dict[int, str]) -> None:
         if not places:
             names.extend(text.strip() for text in cells.values())
             job.refuse_present(names)
             lon, lat = tables.coordinate_columns(names, job.lon, job.lat)
+            units.update({name: [] for name in guard.unit_column(names, job)})
+            places.extend(list(cells)[k] for k in (lon, lat, *map(names.index, units)))
             names[:] = names[lon], names[lat]
-            places.extend(list(cells)[k] for k in (lon, lat))
         else:
             texts = [cells.get(place, "") for place in places]
             xy.append((tables.number(texts[0]), tables.number(texts[1])))
+            for column, text in zip(units.values(), texts[2:], strict=True):
+                column.append(text)
 
     sheet = workbook.first_sheet(archive)
     workbook.read_rows(archive, sheet, take)
@@ -56,9 +60,12 @@ def _located(locator: Locator, job: Job, archive: zipfile.ZipFile) -> LocateSumm
         raise DataError(f"{where}: no header; there is no row with a text.")
     if sheet.width + len(ADDED_COLUMNS) > _MOST_COLUMNS:
         raise DataError(f"{where}: no room for {len(ADDED_COLUMNS)} columns.")
-    found = locator.locate(np.array(xy).reshape(-1, 2), datum=job.datum, edges=True)
+    positions = np.array(xy).reshape(-1, 2)
+    warnings = guard.examine(locator, job, positions, units)
+    found = locator.locate(positions, datum=job.datum, edges=True)
     with store.replacing(job.target) as draft, opened_rejects(job.rejects) as rejects:
         tally = Tally(rejects)
+        tally.warnings += warnings
         tally.add(found)
         workbook.extend(archive, sheet, _cells(found, sheet), draft)
     job.tell(1, 1)
