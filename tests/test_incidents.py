@@ -65,7 +65,7 @@ def test_wrong_level_column_and_file_are_refused(toy_edition, tmp_path):
     with pytest.raises(DataError, match="microgrid_code"):
         incidents.counts(pd.DataFrame({"code": []}), toy_edition, "grid")
     with pytest.raises(UsageError, match="xlsx"):
-        incidents.read(tmp_path / "a.xlsx")
+        incidents.read(tmp_path / "a.doc")
     (tmp_path / "a.csv").write_text("time\nyesterday-ish\n")
     with pytest.raises(DataError, match="column time"):
         incidents.read(tmp_path / "a.csv")
