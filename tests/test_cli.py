@@ -27,7 +27,7 @@ def city(toy_edition: Edition, tmp_path: Path) -> Path:
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     shown = run("--help")
     assert shown.returncode == 0
-    for command in ("demo", "sample", "partition", "check", "locate", "map", "serve"):
+    for command in ("demo", "sample", "partition", "check", "locate", "stats", "map", "serve"):
         assert command in shown.stdout
     code = (
         "import sys, geogrid.cli; "
@@ -75,6 +75,24 @@ def test_locate_needs_a_datum_and_knows_its_names(city: Path, tmp_path: Path) ->
     assert json.loads(done.stdout)["statuses"]["hit"] == 1
     out = pd.read_csv(tmp_path / "out.csv", dtype=str)
     assert len(out["microgrid_code"][0]) == 18
+
+
+def test_stats_count_and_warn(city: Path, tmp_path: Path) -> None:
+    rows = "".join(f"{k},2026-01-0{k % 7 + 1},114.6{k % 5}1,33.6{k % 4}1\n" for k in range(90))
+    table = tmp_path / "points.csv"
+    table.write_text(f"id,time,lon,lat\n{rows}99,2026-01-01,,\n", "utf-8")
+    located, out = tmp_path / "located.csv", tmp_path / "stats.xlsx"
+    done = run("locate", city, table, "-o", located, "--datum", "cgcs2000")
+    assert done.returncode == 0, done.stderr
+    done = run("stats", city, located, "-o", out, "--by", "day", "--warn", "1,3,5,7", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["incidents"] + answer["unplaced"] == 91
+    assert sum(answer["warnings"].values()) == answer["units"] == 16
+    assert pd.read_excel(out, "breakdown")["incidents"].sum() == answer["incidents"]
+    told = run("stats", city, located, "-o", out, "--warn", "1,3,5,7", "--lang", "zh")
+    assert "阈值: 1, 3, 5, 7" in told.stdout
+    assert run("stats", city, located, "-o", out, "--warn", "high").returncode == 2
 
 
 def test_map_is_one_file_without_a_foreign_address(city: Path, tmp_path: Path) -> None:

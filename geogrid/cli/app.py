@@ -240,6 +240,38 @@ def locate(
     _answer(asdict(summary), summary.as_text(lang), as_json)
 
 
+@app.command()
+def stats(
+    city: Annotated[Path, typer.Argument(help="Edition.")],
+    located: Annotated[Path, typer.Argument(help="Incidents that `geogrid locate` located.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help=".csv, .xlsx or .gpkg")],
+    level: Annotated[str, typer.Option("--level", help="city … microgrid.")] = "village",
+    by: Annotated[str, typer.Option("--by", help="day, week or month.")] = "",
+    items: Annotated[
+        Path | None, typer.Option(help="List of items; counts by category too.")
+    ] = None,
+    warn: Annotated[
+        str, typer.Option("--warn", help="quantile, natural, or four thresholds by comma.")
+    ] = "",
+    measure: Annotated[str, typer.Option(help="Warn by count or by rate.")] = "count",
+    least: Annotated[int, typer.Option(help="Fewer incidents give no warning.")] = 1,
+    text: Annotated[
+        str | None, typer.Option("--text", help="Column of addresses, for incidents not located.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    lang: Lang = _LANG,
+) -> None:
+    """Count incidents by unit, time and category, and warn in four colours. 事件统计与预警。"""
+    console = Console(lang, quiet)
+    with errors_as_exit_codes(console):
+        from geogrid.cli.counting import Question, count, counted_text
+
+        question = Question(level, by, items, warn, measure, least, text)
+        counted = count(city, located, output, question)
+        _answer(counted.to_dict(), counted_text(counted, output, lang), as_json)
+
+
 @app.command(name="map")
 def draw_map(
     city: Annotated[Path, typer.Argument(help="Edition.")],

@@ -1,7 +1,5 @@
 """Incidents counted by unit, by category and by time, with rates."""
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 
@@ -9,8 +7,6 @@ from geogrid.codes import LEVELS, parent_level
 from geogrid.edition import Edition
 from geogrid.errors import DataError, UnknownCodeError, UsageError
 from geogrid.schema import require_columns
-
-Period = Literal["day", "week", "month"]
 
 PERIODS = ("day", "week", "month")
 
@@ -54,7 +50,7 @@ def breakdown(
     edition: Edition,
     level: str,
     *,
-    period: Period | None = None,
+    period: str | None = None,
     by_category: bool = False,
 ) -> pd.DataFrame:
     """Count located incidents by unit and by day, week or month, by category, or by both.
@@ -100,12 +96,13 @@ def units_of(located: pd.DataFrame, edition: Edition, level: str) -> pd.Series:
     for length, below in lengths.items():
         if LEVELS.index(below) >= LEVELS.index(level):
             parts.append(_raised(texts[texts.str.len() == length], below, edition, level))
-    return pd.concat(parts).sort_index()
+    joined: pd.Series = pd.concat(parts)
+    return joined.sort_index()
 
 
 def _given(located: pd.DataFrame, column: str) -> pd.Series:
     texts: pd.Series = located[column].fillna("").astype(str)
-    return texts.loc[texts != ""]
+    return pd.Series(texts[texts != ""])
 
 
 def _raised(codes: pd.Series, below: str, edition: Edition, level: str) -> pd.Series:
@@ -119,11 +116,10 @@ def _raised(codes: pd.Series, below: str, edition: Edition, level: str) -> pd.Se
     while below != level:
         codes = codes.map(edition.units[below].set_index("code")["parent"])
         below = parent_level(below)
-    raised: pd.Series = codes.astype(object)
-    return raised
+    return codes
 
 
-def _periods(located: pd.DataFrame, period: Period) -> pd.Series:
+def _periods(located: pd.DataFrame, period: str) -> pd.Series:
     require_columns(located, ("time",), "the table of incidents")
     times: pd.Series = located["time"]
     if times.isna().any():
@@ -135,6 +131,6 @@ def _periods(located: pd.DataFrame, period: Period) -> pd.Series:
         raise UsageError(f"no period {period!r}; there are {', '.join(PERIODS)}")
     days = times.dt.tz_localize(None).dt.normalize()
     if period == "week":
-        days = days - pd.to_timedelta(np.asarray(days.dt.weekday), unit="D")
+        days = days - pd.to_timedelta(np.asarray(days.dt.day_of_week), unit="D")
     names: pd.Series = days.dt.strftime("%Y-%m" if period == "month" else "%Y-%m-%d")
     return names

@@ -7,7 +7,9 @@ from types import MappingProxyType
 import pandas as pd
 
 from geogrid import store, tables
+from geogrid.edition import Edition
 from geogrid.errors import DataError, UsageError
+from geogrid.gazetteer import Gazetteer
 from geogrid.schema import require_columns
 
 STAGES = ("信息汇集", "分流交办", "执行处置", "日常督办", "信息反馈", "督查考核")
@@ -122,6 +124,27 @@ def with_category(incidents: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
         name: incidents["item"].map(listed[name]).fillna("") for name in ITEM_COLUMNS[1:3]
     }
     return incidents.assign(**categories)
+
+
+def with_text_code(incidents: pd.DataFrame, edition: Edition, column: str) -> pd.DataFrame:
+    """Return incidents with what their text names, where they have no micro-grid.
+
+    Adds `text_level`, `text_code`, `text_candidates` (codes by semicolon) and `text_score`; see
+    `gazetteer.Address`. They are empty where the incident was located.
+    """
+    require_columns(incidents, (column, "microgrid_code"), "the table of incidents")
+    table = incidents.reset_index(drop=True)
+    missed = table["microgrid_code"].fillna("").astype(str) == ""
+    texts = table.loc[missed, column].fillna("").astype(str)
+    found = pd.DataFrame(
+        [
+            (a.level, a.code, ";".join(a.candidates), a.score)
+            for a in Gazetteer(edition).find(texts.tolist())
+        ],
+        columns=["text_level", "text_code", "text_candidates", "text_score"],
+        index=texts.index,
+    )
+    return table.join(found).fillna(dict.fromkeys(found.columns[:3], ""))
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
