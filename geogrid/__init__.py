@@ -13,8 +13,10 @@ __version__ = "0.1.0"
 
 _SOURCES = {
     "Edition": ("geogrid.edition", "Edition"),
+    "Gazetteer": ("geogrid.gazetteer", "Gazetteer"),
     "Locator": ("geogrid.locate", "Locator"),
     "check": ("geogrid.coverage.check", "check"),
+    "locate_file": ("geogrid.locate", "locate_file"),
     "map": ("geogrid.maps", "map_of"),
     "open": ("geogrid.store", "read_edition"),
 }
