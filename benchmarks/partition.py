@@ -1,23 +1,47 @@
-"""Measure the partition against its rivals: `python benchmarks/partition.py fields`."""
+"""Measure the partition against its rivals.
+
+`python benchmarks/partition.py fields` needs the real images of GEOGRID_DATA;
+`python benchmarks/partition.py city` makes its own city (about 20 minutes with all rivals).
+"""
 
 import argparse
 import os
 from pathlib import Path
 
-import fields
+import pandas as pd
 
 DATA = Path(os.environ.get("GEOGRID_DATA", "../shared/data"))
 
 
 def main() -> None:
-    """Run the named benchmark and print its table."""
+    """Run the named benchmark and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["fields"])
-    parser.parse_args()
+    parser.add_argument("what", choices=["fields", "city"])
+    parser.add_argument("--atoms", type=int, default=500_000, help="cells of the city")
+    parser.add_argument("--rivals", help="names, by comma; all by default, none if empty")
+    parser.add_argument("--json", type=Path, help="file for the tables")
+    given = parser.parse_args()
+    tables = _fields() if given.what == "fields" else _city(given.atoms, given.rivals)
+    for table in tables:
+        print(table.to_string(float_format="%.3f"))
+        print()
+    if given.json:
+        records = [table.reset_index().to_dict("records") for table in tables]
+        given.json.write_text(pd.Series(records).to_json(orient="values"), encoding="utf-8")
+
+
+def _fields() -> list[pd.DataFrame]:
+    import fields
+
     table = fields.measure(DATA / "imagery")
-    print(table.to_string(index=False, float_format="%.3f"))
-    means = table.drop(columns="scene").groupby("method", sort=False).mean()
-    print(means.to_string(float_format="%.3f"))
+    return [table, table.drop(columns="scene").groupby("method", sort=False).mean()]
+
+
+def _city(n_atoms: int, rivals: str | None) -> list[pd.DataFrame]:
+    import city
+
+    names = city.ALL if rivals is None else [name for name in rivals.split(",") if name]
+    return list(city.compare(n_atoms, names))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,10 @@ _REACH_METRES = 190.0
 _REACH_PIXELS = 12
 
 
+LAB_UNITS = 128
+"""Steps of `Barriers.lab` in a unit of Lab: half the memory of floats for a whole township."""
+
+
 @dataclass(frozen=True, slots=True)
 class Barriers:
     """The relief of one window.
@@ -48,8 +52,8 @@ class Barriers:
     ----------
     relief : (height, width) uint16
         1/256 Lab units of contrast; 65535 on given lines.
-    lab : (height, width, 3) float32
-        Smoothed colour, CIE Lab.
+    lab : (height, width, 3) int16
+        Smoothed colour, 1/128 of CIE Lab's units.
     built_up : (height, width) float32
         How built-up the surroundings look, 0 to 1.
     walls : (height, width) bool, optional
@@ -57,7 +61,7 @@ class Barriers:
     """
 
     relief: NDArray[np.uint16]
-    lab: NDArray[np.float32]
+    lab: NDArray[np.int16]
     built_up: NDArray[np.float32]
     walls: NDArray[np.bool_] | None = None
 
@@ -96,7 +100,8 @@ def detect(
     built = built_up > _BUILT_UP_ENOUGH
     street = _streets(lab, built if wanted is None else built & wanted, step)
     relief: NDArray[np.uint16] = lines.blend(gradient, street, built_up)
-    return Barriers(relief, smooth, built_up)
+    colour = np.rint(smooth * np.float32(LAB_UNITS)).astype(np.int16)
+    return Barriers(relief, colour, built_up)
 
 
 def reach_of(step: float) -> int:
@@ -120,7 +125,7 @@ def survey(
     reach = reach_of(step)
     seen = Barriers(
         np.zeros(window.shape, np.uint16),
-        np.zeros((*window.shape, 3), np.float32),
+        np.zeros((*window.shape, 3), np.int16),
         np.zeros(window.shape, np.float32),
     )
     valid = np.zeros(window.shape, bool)
