@@ -1,7 +1,8 @@
 """Measure the partition against its rivals.
 
 `python benchmarks/partition.py fields` needs the real images of GEOGRID_DATA;
-`python benchmarks/partition.py city` makes its own city (about 20 minutes with all rivals).
+`python benchmarks/partition.py city` makes its own city (about 10 minutes with all rivals);
+`python benchmarks/partition.py cost` divides one, three and ten counties of the sample.
 """
 
 import argparse
@@ -16,12 +17,18 @@ DATA = Path(os.environ.get("GEOGRID_DATA", "../shared/data"))
 def main() -> None:
     """Run the named benchmark and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["fields", "city"])
+    parser.add_argument("what", choices=["fields", "city", "cost"])
     parser.add_argument("--atoms", type=int, default=500_000, help="cells of the city")
     parser.add_argument("--rivals", help="names, by comma; all by default, none if empty")
+    parser.add_argument("--workers", type=int, default=2, help="processes of `cost`")
     parser.add_argument("--json", type=Path, help="file for the tables")
     given = parser.parse_args()
-    tables = _fields() if given.what == "fields" else _city(given.atoms, given.rivals)
+    if given.what == "fields":
+        tables = _fields()
+    elif given.what == "city":
+        tables = _city(given.atoms, given.rivals)
+    else:
+        tables = _cost(given.workers)
     for table in tables:
         print(table.to_string(float_format="%.3f"))
         print()
@@ -42,6 +49,12 @@ def _city(n_atoms: int, rivals: str | None) -> list[pd.DataFrame]:
 
     names = city.ALL if rivals is None else [name for name in rivals.split(",") if name]
     return list(city.compare(n_atoms, names))
+
+
+def _cost(workers: int) -> list[pd.DataFrame]:
+    import cost
+
+    return [cost.measure(workers)]
 
 
 if __name__ == "__main__":
