@@ -95,6 +95,7 @@ def apportioned(
     given = np.array([fixed.get(code, (0, 0)) for code in land.codes]).reshape(-1, 2)
     _require_known(land, fixed)
     _require_room(land, given, atoms)
+    _require_atoms(land, atoms, totals[1])
     shares = loads(_by_norm(land, norms, totals[1]), land.areas)
     # A fixed number of micro-grids is a limit to the grids as well.
     room = np.where(given[:, 1] > 0, np.minimum(given[:, 1], atoms), atoms)
@@ -160,6 +161,18 @@ def _require_room(land: Land, given: NDArray[np.int64], atoms: NDArray[np.int64]
             f"{len(full)} villages are to have more units than the imagery shows pieces of land: "
             f"{listed}. Give finer imagery or smaller counts."
         )
+
+
+def _require_atoms(land: Land, atoms: NDArray[np.int64], n_microgrids: int) -> None:
+    if n_microgrids <= atoms.sum():
+        return
+    fewest = np.argsort(atoms, kind="stable")[:_LISTED].tolist()
+    raise QuotaError(
+        f"{n_microgrids} micro-grids from {atoms.sum()} pieces of land that the imagery shows: ask "
+        "for fewer, or give finer imagery. Villages with the fewest: "
+        + ", ".join(f"{land.codes[k]} ({atoms[k]})" for k in fewest)
+        + "."
+    )
 
 
 def _by_norm(land: Land, norms: Norms | None, n_microgrids: int) -> Sequence[NDArray[np.float64]]:
