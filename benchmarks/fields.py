@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import rasterio
 from numpy.typing import NDArray
-from segmentation import score
-from skimage.segmentation import slic
+from segmentation import score, squares, superpixels
 
 from geogrid.partition.atoms import grow
 from geogrid.partition.barriers import detect
@@ -29,23 +28,15 @@ def ours(rgb: NDArray[np.uint8], step: float) -> NDArray[np.int32]:
     return grow(detect(rgb, step), inside, mass=mass, weight=mass).labels
 
 
-def superpixels(rgb: NDArray[np.uint8], _step: float) -> NDArray[np.int32]:
-    """Return SLIC's superpixels, asked for again in the number that gives the one wanted."""
-    wanted = asked = round(ATOMS_PER_PIXEL * rgb.shape[0] * rgb.shape[1])
-    for _ in range(3):
-        labels: NDArray[np.int64] = slic(rgb, n_segments=asked, compactness=10, start_label=0)
-        asked = round(asked * wanted / (int(labels.max()) + 1))
-    return labels.astype(np.int32)
+def _wanted(rgb: NDArray[np.uint8]) -> int:
+    return round(ATOMS_PER_PIXEL * rgb.shape[0] * rgb.shape[1])
 
 
-def squares(rgb: NDArray[np.uint8], _step: float) -> NDArray[np.int32]:
-    """Return a grid of squares."""
-    side = ATOMS_PER_PIXEL**-0.5
-    rows, cols = (np.floor(np.arange(n) / side).astype(np.int32) for n in rgb.shape[:2])
-    return rows[:, None] * (cols[-1] + 1) + cols
-
-
-METHODS: dict[str, Labeller] = {"geogrid": ours, "SLIC": superpixels, "squares": squares}
+METHODS: dict[str, Labeller] = {
+    "geogrid": ours,
+    "SLIC": lambda rgb, _: superpixels(rgb, _wanted(rgb)),
+    "squares": lambda rgb, _: squares(rgb.shape[:2], _wanted(rgb)),
+}
 
 
 def scenes(folder: Path) -> Iterator[tuple[str, NDArray[np.uint8], float, NDArray[np.int32]]]:

@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
+import geopandas as gpd
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
@@ -17,7 +18,7 @@ from voronoi import LIMIT, RIVER, ROAD, City
 
 from geogrid.partition.apportion import capped, webster
 from geogrid.partition.atoms import Atoms
-from geogrid.partition.zones import PRESETS, SEEN, assign
+from geogrid.partition.zones import PRESETS, SEEN, Earlier, assign, carry_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def villages(city: City) -> list[tuple[NDArray[np.int64], Atoms]]:
 
 
 def ours(
-    city: City, counts: NDArray[np.int64], *, preset: str, quality: int, workers: int
+    city: City, counts: NDArray[np.int64], *, preset: str, workers: int, quality: int = 1
 ) -> Zones:
     """Divide village by village."""
     units = villages(city)
@@ -99,8 +100,71 @@ def ours(
     return Zones(grid, microgrid)
 
 
+def carried_on(
+    city: City, before: Zones, counts: NDArray[np.int64], people: NDArray[np.float64]
+) -> NDArray[np.int32]:
+    """Return the grids that go on from earlier ones, when `people` lived there."""
+    grid = before.grid.copy()
+    first = np.concatenate([[[0, 0]], np.cumsum(counts, axis=0)]).astype(np.int32)
+    for number, (rows, atoms) in enumerate(villages(city)):
+        start = before.microgrid[rows] - first[number, 1]
+        members = np.unique(start, return_index=True)[1]
+        earlier = Earlier(
+            polygons=np.empty(len(members), object),
+            codes=np.arange(len(members)).astype(str),
+            grid_codes=np.arange(counts[number, 0]).astype(str),
+            grid=(before.grid[rows] - first[number, 0])[members],
+            households=np.bincount(start, people[rows]),
+        )
+        found = carry_on(atoms, start, earlier, seed=number, preset=PRESETS["balanced"])
+        if found is not None:
+            grid[rows] = first[number, 0] + found.grid
+    return grid
+
+
+def borders_of(
+    xy: NDArray[np.float64], starts: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the pairs of cells that share border, its length, and each cell's outline.
+
+    Parameters
+    ----------
+    xy, starts : (v, 2) float64, (n + 1,) int64
+        Rings in metres, whole millimetres, without the last point.
+    """
+    n = len(starts) - 1
+    owner = np.repeat(np.arange(n), np.diff(starts))
+    following = np.arange(1, len(xy) + 1)
+    following[starts[1:] - 1] = starts[:-1]
+    points = np.rint(xy * 1000).astype(np.int64)
+    corner = np.unique(points[:, 0] << 32 | points[:, 1], return_inverse=True)[1]
+    ends = np.sort(np.column_stack([corner, corner[following]]), axis=1)
+    length = np.hypot(*(xy[following] - xy).T)
+    key = ends[:, 0] << 32 | ends[:, 1]
+    order = np.argsort(key, kind="stable")
+    twin = np.flatnonzero(key[order][1:] == key[order][:-1])
+    one, other = owner[order[twin]], owner[order[twin + 1]]
+    shared = length[order[twin]]
+    alone = np.ones(len(key), bool)
+    alone[order[np.concatenate([twin, twin + 1])]] = False
+    pair, number = np.unique(
+        np.minimum(one, other) << 32 | np.maximum(one, other), return_inverse=True
+    )
+    rim = np.bincount(owner[alone], length[alone], n)
+    first, second = (pair >> 32).astype(np.int32), (pair & 0xFFFFFFFF).astype(np.int32)
+    return first, second, np.bincount(number, shared), rim
+
+
+def dissolved(cells: NDArray[np.object_], zone: NDArray[np.int32]) -> NDArray[np.object_]:
+    """Return the polygons of the zones."""
+    frame = gpd.GeoDataFrame({"zone": zone}, geometry=cells)
+    joined: NDArray[np.object_] = frame.dissolve("zone", method="coverage").geometry.to_numpy()
+    return joined
+
+
 def score(city: City, zone: NDArray[np.int32], parent: NDArray[np.int32]) -> dict[str, float]:
     """Return what zones are worth; `parent` is the grid or village of each atom."""
+    zone = np.unique(zone, return_inverse=True)[1].astype(np.int32)
     n = int(zone.max()) + 1
     same = zone[city.first] == zone[city.second]
     one, other = city.first[same], city.second[same]
@@ -113,7 +177,7 @@ def score(city: City, zone: NDArray[np.int32], parent: NDArray[np.int32]) -> dic
     family = np.zeros(n, np.int64)
     family[zone] = parent
     mean = (np.bincount(family, people) / np.maximum(np.bincount(family), 1))[family]
-    off = people / mean - 1
+    off = np.divide(people, mean, out=np.ones(n), where=mean > 0) - 1
     shape = 4 * np.pi * area / rim**2
     line = ~same & (city.kind != LIMIT)
     followed = line & (city.kind > 0)

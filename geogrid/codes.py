@@ -35,6 +35,9 @@ _LENGTHS = MappingProxyType(
 )
 
 
+_URBAN_SERIALS = ("0", "1", "4")
+
+
 @dataclass(frozen=True, slots=True)
 class CodeScheme:
     """Lengths of the codes by level and ranges of the serials.
@@ -94,6 +97,17 @@ def parent_level(level: str) -> str:
     if index == 0:
         raise UsageError("the city has no parent level")
     return LEVELS[index - 1]
+
+
+def kind_of(village: str) -> str:
+    """Return `urban` for the code of a residents' committee, `rural` for a villagers'.
+
+    The tenth digit tells: 0, 1 and 4 are residents' committees and the like (NBS).
+
+    >>> kind_of("411602001001"), kind_of("411602001200")
+    ('urban', 'rural')
+    """
+    return "urban" if village[9] in _URBAN_SERIALS else "rural"
 
 
 def issue(

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from geogrid._kernels import trees, zones
+from geogrid._kernels import annealing, trees, zones
 from geogrid._kernels.trees import Graph
 from geogrid.partition.apportion import webster
 
-TERMS = zones.Terms(evenness=20.0, tolerance=0.2, thrift=0.0, sweeps=60, tries=10, rounds=1)
+TERMS = annealing.Terms(evenness=20.0, tolerance=0.2, thrift=0.0, sweeps=60, tries=10, rounds=1)
 
 
 def lattice(side: int, load: np.ndarray, river: int | None = None) -> Graph:
@@ -69,7 +69,7 @@ def test_bisection_gives_exactly_so_many_connected_zones(n_zones: int) -> None:
 def test_annealing_keeps_zones_connected_and_lowers_the_energy_it_tells() -> None:
     graph, rng = random_lattice(20, 1)
     start = trees.bisect(graph, 9, 10, rng)
-    settled, spent = zones.anneal(graph, start, 9, TERMS, rng)
+    settled, spent = annealing.anneal(graph, start, 9, TERMS, rng)
     assert sorted(set(settled)) == list(range(9))
     assert all(is_connected(settled, number, 20) for number in range(9))
     assert spent == pytest.approx(energy(graph, settled))
@@ -175,7 +175,7 @@ def test_land_too_light_for_a_zone_joins_one_across_the_river() -> None:
 def test_settling_moves_nothing_where_zones_are_even_enough() -> None:
     load = np.ones(144)
     zone = np.repeat(np.arange(4), 36).astype(np.int32)
-    assert (zones.settle(lattice(12, load), zone, 4, 0.05, TERMS) == zone).all()
+    assert (annealing.settle(lattice(12, load), zone, 4, 0.05, TERMS) == zone).all()
 
 
 def test_settling_brings_zones_within_tolerance_with_few_moves() -> None:
@@ -183,7 +183,7 @@ def test_settling_brings_zones_within_tolerance_with_few_moves() -> None:
     load[:12] = 1.6
     graph = lattice(12, load)
     zone = np.repeat(np.arange(4), 36).astype(np.int32)
-    settled = zones.settle(graph, zone, 4, 0.08, TERMS)
+    settled = annealing.settle(graph, zone, 4, 0.08, TERMS)
     sums = np.bincount(settled, load)
     assert abs(sums / sums.mean() - 1).max() <= 0.08 + 1e-9
     assert (settled != zone).sum() <= 8

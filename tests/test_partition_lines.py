@@ -62,7 +62,7 @@ def land_with_river(*, bridge: bool) -> tuple[Barriers, np.ndarray]:
     """A plain of 40 x 60 pixels and a river from north-west to south-east."""
     rng = np.random.default_rng(3)
     relief = rng.integers(500, 1500, (40, 60)).astype(np.uint16)
-    seen = Barriers(relief, np.zeros((40, 60, 3), np.float32), np.zeros((40, 60), np.float32))
+    seen = Barriers(relief, np.zeros((40, 60, 3), np.int16), np.zeros((40, 60), np.float32))
     river = np.array([[10, -1], [40, 41]], np.int32)
     walls = np.zeros((40, 60), np.uint8)
     cv2.polylines(walls, [river], isClosed=False, color=1)

@@ -128,5 +128,5 @@ def test_a_village_with_another_outline_is_divided_anew_and_keeps_its_counts(fir
 
 def test_counts_that_the_previous_edition_rules_out_are_refused(first) -> None:
     folder, _ = first
-    with pytest.raises(QuotaError, match="8 grids and 40 micro-grids"):
+    with pytest.raises(QuotaError, match="9 grids cannot be reached: 4 villages have fixed counts"):
         next_edition(folder, "more", n_grids=9)

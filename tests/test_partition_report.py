@@ -83,6 +83,8 @@ def pieces_of(atoms: list[tuple[str, float]] | None = None) -> Pieces:
         chance=np.array([[30.0, 5.0, 100.0], [10.0, 5.0, 100.0]]),
         atom_weight=np.array([weight for _, weight in known], float),
         atom_village=np.array([code for code, _ in known]),
+        held=np.full(6, ""),
+        held_grid=np.full(6, ""),
     )
 
 

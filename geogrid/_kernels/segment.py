@@ -343,7 +343,7 @@ def _cost(
 
 @njit(cache=True)
 def sums_by_label(
-    labels: NDArray[np.int32], values: NDArray[np.float32], n: int
+    labels: NDArray[np.int32], values: NDArray[np.float32] | NDArray[np.int16], n: int
 ) -> NDArray[np.float64]:
     """Return the sums of `values` `(height, width)` over each label."""
     sums = np.zeros(n)

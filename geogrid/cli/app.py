@@ -135,6 +135,9 @@ def partition(
     previous: Annotated[
         Path | None, typer.Option("--previous", help="Edition to go on from; grids stay.")
     ] = None,
+    quotas: Annotated[
+        Path | None, typer.Option("--quotas", help="CSV with counts of grids by village code.")
+    ] = None,
     norms: Annotated[
         str, typer.Option("--norms", help="Households by kind, urban=300-500/30-50,rural=20-40.")
     ] = "",
@@ -165,6 +168,7 @@ def partition(
         request = Request(
             boundaries, source, grids, microgrids, _today(date), households, barriers,
             resolution, seed, preset, quality, Norms.parse(norms) if norms else None, previous,
+            quotas,
         )  # fmt: skip
         division = divide(request, output, _engine(workers, scheduler), console, report=report)
         _answer(division_json(division), division_text(division, lang), as_json)

@@ -12,7 +12,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from geogrid.codes import LEVELS, issue
+from geogrid.codes import LEVELS, issue, kind_of
 from geogrid.coverage.clean import clean_villages
 from geogrid.datums import Datum
 from geogrid.edition import Edition, EditionInfo, to_degrees, to_metres, uid_of
@@ -22,7 +22,6 @@ from geogrid.partition.townships import Township
 from geogrid.partition.vectorise import node_shared
 from geogrid.schema import EXCHANGE_CRS
 
-_URBAN_SERIALS = ("0", "1", "4")
 _SAVED = (
     *("xy", "grid", "weight", "inserted", "along", "chance", "atom_weight"),
     *("held", "held_grid"),
@@ -190,8 +189,7 @@ def _levels(table: gpd.GeoDataFrame, boundaries: Boundaries) -> dict[str, gpd.Ge
     villages = boundaries.villages.set_index("code")
     micro = table[["code", "parent", "geometry"]].copy()
     village_of = table["village"].to_numpy()
-    urban = np.isin(np.array([code[9] for code in village_of]), _URBAN_SERIALS)
-    micro["kind"] = np.where(urban, "urban", "rural")
+    micro["kind"] = [kind_of(code) for code in village_of]
     grid = _dissolve(micro, ["parent"], kind="first").rename_axis("code").reset_index()
     grid["parent"] = [code[:-3] for code in grid["code"]]
     _name_grids(grid, micro, villages["name"])

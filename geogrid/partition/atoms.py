@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geogrid._kernels import segment
-from geogrid.partition.barriers import Barriers
+from geogrid.partition.barriers import LAB_UNITS, Barriers
 
 # On 20 aerial images with drawn fields, at 400 atoms per Mpx: recall .813, precision .492; .7 gave
 # .819 and .439.
@@ -99,7 +99,7 @@ def grow(
     target = max(round(load.sum()), 1)
     joined = segment.merge(
         first, second, length, climb, load * (target / load.sum()),
-        np.column_stack(colour) / size[:, None], rim,
+        np.column_stack(colour) / (LAB_UNITS * size[:, None]), rim,
         segment.sums_by_label(labels, weight, n) / heaviest,
         target=target, power=_SIZE_POWER, tint=_TINT, grip=_GRIP, most=_HEAVIEST,
     )  # fmt: skip

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -40,6 +41,10 @@ _REACH_METRES = 190.0
 _REACH_PIXELS = 12
 
 
+LAB_UNITS = 128
+"""Steps of `Barriers.lab` in a unit of Lab: half the memory of floats for a whole township."""
+
+
 @dataclass(frozen=True, slots=True)
 class Barriers:
     """The relief of one window.
@@ -48,17 +53,17 @@ class Barriers:
     ----------
     relief : (height, width) uint16
         1/256 Lab units of contrast; 65535 on given lines.
-    lab : (height, width, 3) float32
-        Smoothed colour, CIE Lab.
-    built_up : (height, width) float32
+    lab : (height, width, 3) int16
+        Smoothed colour, 1/128 of CIE Lab's units.
+    built_up : (height, width) float32 or float16
         How built-up the surroundings look, 0 to 1.
     walls : (height, width) bool, optional
         Lines that are not to be crossed, but for places where something crosses them.
     """
 
     relief: NDArray[np.uint16]
-    lab: NDArray[np.float32]
-    built_up: NDArray[np.float32]
+    lab: NDArray[np.int16]
+    built_up: NDArray[np.floating[Any]]
     walls: NDArray[np.bool_] | None = None
 
 
@@ -88,15 +93,17 @@ def detect(
     """
     if valid is not None and not valid.all():
         rgb = _filled(rgb, valid)
-    scaled = np.multiply(rgb, np.float32(1 / 255), dtype=np.float32)
-    lab = np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB), np.float32)
+    lab = np.multiply(rgb, np.float32(1 / 255), dtype=np.float32)
+    lab = np.asarray(cv2.cvtColor(lab, cv2.COLOR_RGB2LAB), np.float32)
     smooth = _blurred(lab, _SIGMA_PIXELS)
     gradient = lines.gradient(smooth)
     built_up = _built_up(gradient, step, origin)
     built = built_up > _BUILT_UP_ENOUGH
     street = _streets(lab, built if wanted is None else built & wanted, step)
     relief: NDArray[np.uint16] = lines.blend(gradient, street, built_up)
-    return Barriers(relief, smooth, built_up)
+    np.multiply(smooth, np.float32(LAB_UNITS), out=smooth)
+    colour = np.rint(smooth, out=smooth).astype(np.int16)
+    return Barriers(relief, colour, built_up)
 
 
 def reach_of(step: float) -> int:
@@ -120,12 +127,12 @@ def survey(
     reach = reach_of(step)
     seen = Barriers(
         np.zeros(window.shape, np.uint16),
-        np.zeros((*window.shape, 3), np.float32),
-        np.zeros(window.shape, np.float32),
+        np.zeros((*window.shape, 3), np.int16),
+        np.zeros(window.shape, np.float16),
     )
     valid = np.zeros(window.shape, bool)
     # Large enough that what is seen twice weighs little, small enough to need little memory.
-    side = 20 * reach
+    side = max(14 * reach, 1000)
     inner = np.s_[reach:-reach, reach:-reach]
     for row, col in itertools.product(range(0, window.height, side), range(0, window.width, side)):
         block = np.s_[row : row + side, col : col + side]

@@ -1,7 +1,7 @@
 """Norms of size: how many households a grid or a micro-grid of some kind should have.
 
-A norm is what an office sets; none is built in. The exact counts always win over it, so a norm is
-reported on, never enforced.
+A norm is what an office sets; none is built in. The exact counts always win over it: quotas of
+kinds are in proportion to their norms, and the report says how far units are from them.
 """
 
 import re

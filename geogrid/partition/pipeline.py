@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,13 +18,13 @@ from geogrid.coverage.findings import Findings
 from geogrid.edition import Edition, EditionInfo
 from geogrid.errors import DataError, ImageryError, QuotaError, UsageError
 from geogrid.parallel import Engine, run
-from geogrid.partition.apportion import capped, loads, webster
 from geogrid.partition.assemble import assemble, gather
 from geogrid.partition.boundaries import Boundaries, read_boundaries, working_crs
 from geogrid.partition.imagery import Imagery, ImagerySource, open_imagery, outline
 from geogrid.partition.lines import read_lines
 from geogrid.partition.norms import Norms
 from geogrid.partition.previous import counts_by_village, earlier_villages
+from geogrid.partition.quotas import Land, apportioned, read_counts
 from geogrid.partition.report import Report, measure
 from geogrid.partition.townships import (
     Quota,
@@ -69,10 +69,14 @@ class Request:
     quality : int
         How many divisions of a village are tried; the best is taken.
     norms : Norms, optional
-        Households that units of some kind should have; the report compares with them.
+        Households that units of some kind should have: quotas are in proportion, and the report
+        compares with them.
     previous : Path, optional
         An edition to go on from: its villages keep their counts, and their grids where these are
         even enough still.
+    quotas : Path, optional
+        CSV with the numbers of grids and micro-grids of villages; these are exact, the rest of the
+        totals goes to the other villages.
     """
 
     boundaries: Path
@@ -88,6 +92,7 @@ class Request:
     quality: int = 1
     norms: Norms | None = None
     previous: Path | None = None
+    quotas: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse counts that no city could have, and unknown ways of dividing it."""
@@ -104,7 +109,14 @@ class Request:
     def key(self) -> str:
         """Return a digest of the inputs (path, size, time of change) and the parameters."""
         pictures = ImagerySource.of(self.imagery).files()
-        inputs = [self.boundaries, self.households, self.barriers, self.previous, *pictures]
+        inputs = [
+            self.boundaries,
+            self.households,
+            self.barriers,
+            self.previous,
+            self.quotas,
+            *pictures,
+        ]
         stamps = [
             (str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns)
             for path in inputs
@@ -163,8 +175,7 @@ def partition(
     townships = _townships(request, boundaries, imagery, (houses, previous, folder))
     tell("boundaries", 1, 1)
     _each(grow_township, townships, "atoms", engine, tell)
-    fixed = {} if previous is None else counts_by_village(previous)
-    quotas = _quotas(request, townships, fixed)
+    quotas = _quotas(request, townships, previous)
     works = [(town, {code: quotas[code] for code in town.codes}) for town in townships]
     _each(divide_township, works, "zones", engine, tell)
     tell("edition", 0, 2)
@@ -309,12 +320,9 @@ def _rows_in(
 
 
 def _quotas(
-    request: Request, townships: Sequence[Township], fixed: Mapping[str, tuple[int, int]]
+    request: Request, townships: Sequence[Township], previous: Edition | None
 ) -> dict[str, Quota]:
-    """Apportion both counts over the villages: the only step that needs the whole city.
-
-    Villages of `fixed` have as many grids and micro-grids as are given there.
-    """
+    """Apportion both counts over the villages: the only step that needs the whole city."""
     codes: list[str] = []
     weights: list[NDArray[np.float64]] = []
     areas: list[NDArray[np.float64]] = []
@@ -324,52 +332,20 @@ def _quotas(
                 codes.append(code)
                 weights.append(grown[f"{number}.weight"])
                 areas.append(grown[f"{number}.area"])
-    shares = loads(weights, areas)
-    atoms = np.array([len(share) for share in shares])
-    _require_atoms(request, codes, atoms)
-    given = np.array([fixed.get(code, (0, 0)) for code in codes])
-    _require_reachable(request, given)
-    known = given[:, 0] > 0
-    n_grids = webster(
-        capped(shares, request.n_grids)[0],
-        request.n_grids,
-        least=np.where(known, given[:, 0], 1),
-        most=np.where(known, given[:, 0], atoms),
-    )
-    n_microgrids = webster(
-        capped(shares, request.n_microgrids)[0],
-        request.n_microgrids,
-        least=np.where(known, given[:, 1], n_grids),
-        most=np.where(known, given[:, 1], atoms),
+    before = {} if previous is None else counts_by_village(previous)
+    fixed = {code: before[code] for code in codes if code in before}
+    if request.quotas is not None:
+        fixed |= read_counts(request.quotas)
+    counts = apportioned(
+        Land(codes, weights, areas),
+        (request.n_grids, request.n_microgrids),
+        fixed=fixed,
+        norms=request.norms,
     )
     return {
-        code: Quota(int(grids), int(microgrids), seed_of(code, request.seed))
-        for code, grids, microgrids in zip(codes, n_grids, n_microgrids, strict=True)
+        code: Quota(grids, microgrids, seed_of(code, request.seed))
+        for code, (grids, microgrids) in zip(codes, counts.tolist(), strict=True)
     }
-
-
-def _require_reachable(request: Request, given: NDArray[np.int64]) -> None:
-    """Refuse totals that the counts kept from the previous edition rule out."""
-    free = int((given[:, 0] == 0).sum())
-    kept = given.sum(axis=0).tolist()
-    wanted = request.n_grids - kept[0], request.n_microgrids - kept[1]
-    if (wanted[0] == wanted[1] == 0) if free == 0 else (free <= wanted[0] <= wanted[1]):
-        return
-    raise QuotaError(
-        f"{request.previous} has {kept[0]} grids and {kept[1]} micro-grids in these villages; "
-        f"{request.n_grids} and {request.n_microgrids} leave {wanted[0]} and {wanted[1]} for "
-        f"{free} new villages. Ask for counts that fit, or leave the previous edition out."
-    )
-
-
-def _require_atoms(request: Request, codes: list[str], atoms: NDArray[np.int64]) -> None:
-    if request.n_microgrids <= atoms.sum():
-        return
-    few = ", ".join(f"{codes[k]} ({atoms[k]})" for k in np.argsort(atoms, kind="stable")[:20])
-    raise QuotaError(
-        f"{request.n_microgrids} micro-grids from {atoms.sum()} pieces of land that the imagery "
-        f"shows: ask for fewer, or give finer imagery. Villages with the fewest: {few}."
-    )
 
 
 def _info(

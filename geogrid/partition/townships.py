@@ -131,7 +131,8 @@ def grow_township(township: Township) -> None:
     outlines = to_metres(township.outlines, lattice.crs)
     west, south, east, north = shapely.total_bounds(outlines)
     window = lattice.window((west, south, east, north), halo=1)
-    owner = rasterise(outlines, np.arange(len(outlines), dtype=np.int32), lattice, window)
+    numbers = np.arange(len(outlines), dtype=np.int32)
+    owner = rasterise(outlines, numbers, lattice, window).astype(np.int16)
     seen, valid = survey(township.imagery, window, owner >= 0)
     _require_imagery(township, outlines, owner, valid)
     saved: dict[str, NDArray[Any]] = {}
@@ -273,12 +274,16 @@ def _near(shapes: NDArray[np.object_], lattice: Lattice, window: Window) -> NDAr
 def _require_imagery(
     township: Township,
     outlines: NDArray[np.object_],
-    owner: NDArray[np.int32],
+    owner: NDArray[np.int16],
     valid: NDArray[np.bool_],
 ) -> None:
     n = len(outlines)
-    land = np.bincount(owner[owner >= 0], minlength=n)
-    missing = np.bincount(owner[(owner >= 0) & ~valid], minlength=n)
+    land, missing = np.zeros((2, n), np.int64)
+    # Row by row of pixels would be slow, all at once would double the memory.
+    for row in range(0, len(owner), 512):
+        here, seen = owner[row : row + 512], valid[row : row + 512]
+        land += np.bincount(here[here >= 0], minlength=n)
+        missing += np.bincount(here[(here >= 0) & ~seen], minlength=n)
     bad = np.flatnonzero((missing > _UNCOVERED_SHARE * land) | (land == 0))
     if not len(bad):
         return

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geogrid._kernels import annealing
 from geogrid._kernels import zones as kernel
 from geogrid._kernels.trees import Graph
 from geogrid.partition.apportion import loads
@@ -152,7 +153,7 @@ def carry_on(
     if (off <= np.maximum(_BREACH, was + _BREACH_MORE)).all():
         return Continued(grid, microgrid, same=True)
     terms = _terms(preset, 1)
-    settled = kernel.settle(graph, grid, n_grids, _BREACH, terms)
+    settled = annealing.settle(graph, grid, n_grids, _BREACH, terms)
     rng = np.random.default_rng(seed)
     for number in np.unique(np.concatenate([grid[settled != grid], settled[settled != grid]])):
         own = np.flatnonzero(earlier.grid == number).astype(np.int32)
@@ -184,8 +185,10 @@ def neighbour_rows(
     return row, np.concatenate([second, first])[order].astype(np.int32), order
 
 
-def _terms(preset: Preset, quality: int) -> kernel.Terms:
-    return kernel.Terms(preset.evenness, _GRID_TOLERANCE, preset.thrift, _SWEEPS, _TRIES, quality)
+def _terms(preset: Preset, quality: int) -> annealing.Terms:
+    return annealing.Terms(
+        preset.evenness, _GRID_TOLERANCE, preset.thrift, _SWEEPS, _TRIES, quality
+    )
 
 
 def _off(zone: NDArray[np.int32], load: NDArray[np.float64], n: int) -> NDArray[np.float64]:

@@ -9,8 +9,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from geogrid._kernels import trees
-from geogrid._kernels import zones as kernel
+from geogrid._kernels import annealing, trees
 from geogrid.edition import integer_rings, to_degrees, to_integers
 from geogrid.partition.vectorise import inserted_vertices, node_shared
 from geogrid.partition.zones import neighbour_rows
@@ -27,7 +26,7 @@ _URBAN_WEIGHT = 5.0
 # A clipped cell below this share of a cell joins its neighbour.
 _SCRAP = 0.35
 _TRIES = 10
-_TERMS = kernel.Terms(evenness=4.0, tolerance=0.5, thrift=0.0, sweeps=60, tries=_TRIES, rounds=1)
+_TERMS = annealing.Terms(evenness=4.0, tolerance=0.5, thrift=0.0, sweeps=60, tries=_TRIES, rounds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +351,7 @@ def _villages(
     weight *= 0.6 + 0.8 * chance(seed, land.key[members, 0] // 6, land.key[members, 1] // 6)
     graph = _graph(land, members, weight)
     zone = trees.bisect(graph, len(own), _TRIES, rng)
-    zone, _ = kernel.anneal(graph, zone, len(own), _TERMS, rng)
+    zone, _ = annealing.anneal(graph, zone, len(own), _TERMS, rng)
     apart = np.bincount(zone, distance) / np.bincount(zone)
     ranked = np.empty(len(own), np.int64)
     ranked[np.argsort(apart, kind="stable")] = np.argsort(~urban, kind="stable")
