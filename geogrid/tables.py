@@ -63,6 +63,22 @@ _NOT_TEXT = {
 
 
 @dataclass(frozen=True, slots=True)
+class Header:
+    """The first record: its bytes, the line end behind them, and the names of the columns."""
+
+    raw: bytes
+    end: bytes
+    fields: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The fields of a record; none for an empty line."""
+
+    fields: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """Some records of a table, one after the other.
 
@@ -107,12 +123,6 @@ class CsvTable:
     ----------
     encoding : str
         `utf-8-sig` (with a byte order mark), `utf-8` or `gb18030` (which GBK is part of).
-    header : bytes
-        Everything up to the first record, without the line end.
-    end : bytes
-        The header's line end; empty if nothing follows.
-    fields : list of str
-        Names of the columns.
     line : int
         Number of the first line behind the header.
     """
@@ -120,9 +130,7 @@ class CsvTable:
     path: Path
     encoding: str
     delimiter: str
-    header: bytes
-    end: bytes
-    fields: list[str]
+    header: Header
     line: int
 
     @classmethod
@@ -149,8 +157,9 @@ class CsvTable:
         except csv.Error as error:
             raise DataError(f"{path}, line 1: {error}.") from error
         raw = b"".join(used)
-        header = raw.rstrip(b"\r\n")
-        return cls(path, encoding, delimiter, header, raw[len(header) :], fields, len(used) + 1)
+        text = raw.rstrip(b"\r\n")
+        header = Header(text, raw[len(text) :], fields)
+        return cls(path, encoding, delimiter, header, len(used) + 1)
 
     def pieces(self, columns: tuple[int, int], start: int = 0, line: int = 0) -> Iterator[Piece]:
         """Yield the records below the header.
@@ -169,7 +178,7 @@ class CsvTable:
         """
         line = line or self.line
         with self.path.open("rb") as file:
-            offset = file.seek(start or len(self.header) + len(self.end))
+            offset = file.seek(start or len(self.header.raw) + len(self.header.end))
             rest, last, full = b"", False, False
             while not last or full:
                 if not full:
@@ -178,7 +187,7 @@ class CsvTable:
                 data = np.frombuffer(rest, np.uint8)
                 bounds = np.empty((len(data) // _SHORTEST_RECORD + 1, 6), np.int64)
                 n, used, lines, fault, fields = kernels.scan(
-                    data, last, ord(self.delimiter), len(self.fields), columns, bounds
+                    data, last, ord(self.delimiter), len(self.header.fields), columns, bounds
                 )
                 if n:
                     offset, line = offset + used, line + lines
@@ -197,18 +206,35 @@ class CsvTable:
             self.path, sep=self.delimiter, encoding=self.encoding, dtype=str, na_filter=False
         )
 
+    def records(self) -> Iterator[Record]:
+        """Yield the records below the header, one by one; for tables of some thousands.
+
+        Raises
+        ------
+        DataError
+            As for `pieces`.
+        """
+        for _ in self.pieces((-1, -1)):  # names the line of a record that does not fit
+            continue
+        yield from self._plain_records()
+
     def head(self, n: int) -> pd.DataFrame:
         """Read the first `n` records at most, up to one that does not fit."""
-        columns: list[list[str]] = [[] for _ in self.fields]
+        columns: list[list[str]] = [[] for _ in self.header.fields]
+        filled = (record.fields for record in self._plain_records() if record.fields)
+        for fields in itertools.islice(filled, n):
+            if len(fields) != len(columns):
+                break
+            for column, text in zip(columns, fields, strict=True):
+                column.append(text)
+        return pd.DataFrame(dict(enumerate(columns)), dtype=object)
+
+    def _plain_records(self) -> Iterator[Record]:
         with self.path.open(encoding=self.encoding, newline="") as file:
             reader = csv.reader(file, delimiter=self.delimiter)
             next(reader)
-            for fields in itertools.islice((row for row in reader if row), n):
-                if len(fields) != len(columns):
-                    break
-                for column, text in zip(columns, fields, strict=True):
-                    column.append(text)
-        return pd.DataFrame(dict(enumerate(columns)), dtype=object)
+            for fields in reader:
+                yield Record(fields)
 
     def _piece(
         self, data: NDArray[np.uint8], bounds: NDArray[np.int64], used: int, end: tuple[int, int]
@@ -226,7 +252,7 @@ class CsvTable:
             kernels.TEXT_BEHIND_QUOTE: "a field begins with a quote and does not end with one, or "
             "a record is longer than 16 MB. Close each quote, and double those inside of fields.",
             kernels.WRONG_NUMBER_OF_FIELDS: f"{fields} fields, but the header has "
-            f"{len(self.fields)}. Put fields that contain {self.delimiter!r} in quotes.",
+            f"{len(self.header.fields)}. Put fields that contain {self.delimiter!r} in quotes.",
         }[fault]
         return DataError(f"{self.path}, line {line}: {said}")
 

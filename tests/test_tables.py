@@ -105,7 +105,7 @@ def test_size_of_the_pieces_decides_nothing(tmp_path, monkeypatch, piece, end):
     monkeypatch.setattr(tables, "_PIECE", piece)
     pieces = list(table.pieces((2, 3)))
     data = b"".join(each.data[: each.used].tobytes() for each in pieces)
-    assert table.header + table.end + data == path.read_bytes()
+    assert table.header.raw + table.header.end + data == path.read_bytes()
     xy = np.vstack([each.xy[each.filled] for each in pieces])
     np.testing.assert_array_equal(xy, [(float(repr(k / 7)), float(f"33.{k}")) for k in range(40)])
     assert pieces[-1].end == path.stat().st_size
@@ -128,6 +128,20 @@ def test_record_without_end_is_refused_before_it_fills_the_memory(tmp_path, monk
     path.write_bytes(b"x,y\n1,2\n" + content + b"3,4\n" * 10)
     with pytest.raises(DataError, match=r"line 3: .*quote"):
         list(CsvTable.open(path).pieces((0, 1)))
+
+
+def test_records_one_by_one_and_the_first_of_them_are_those_of_the_pieces(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes('x,y\n1,"a\n""b"\n\n2,市\n'.encode("gbk"))
+    table = CsvTable.open(path)
+    assert [each.fields for each in table.records()] == [["1", 'a\n"b'], [], ["2", "市"]]
+    assert table.head(1).to_numpy().tolist() == [["1", 'a\n"b']]
+    assert table.read().to_numpy().tolist() == [["1", 'a\n"b'], ["2", "市"]]
+    with path.open("ab") as file:
+        file.write(b"3\n")
+    assert len(table.head(9)) == 2
+    with pytest.raises(DataError, match="line 6: 1 fields"):
+        list(table.records())
 
 
 @pytest.mark.parametrize(
@@ -162,7 +176,7 @@ def test_three_hundred_columns_are_read(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(",".join(names) + "\n" + ",".join(["x"] * 298 + ["114.5", "33.5"]) + "\n")
     table = CsvTable.open(path)
-    (piece,) = table.pieces(tables.coordinate_columns(table.fields, None, None))
+    (piece,) = table.pieces(tables.coordinate_columns(table.header.fields, None, None))
     assert piece.xy.tolist() == [[114.5, 33.5]]
 
 

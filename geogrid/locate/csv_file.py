@@ -42,8 +42,8 @@ class _Progress:
 def locate_csv(locator: Locator, job: Job) -> LocateSummary:
     """Locate a CSV file."""
     table = CsvTable.open(job.source)
-    job.refuse_present(table.fields)
-    columns = coordinate_columns(table.fields, job.lon, job.lat)
+    job.refuse_present(table.header.fields)
+    columns = coordinate_columns(table.header.fields, job.lon, job.lat)
     warnings = _examined(locator, job, table, columns)
     codes, grids, names = _texts(locator)
     size = job.source.stat().st_size
@@ -52,7 +52,7 @@ def locate_csv(locator: Locator, job: Job) -> LocateSummary:
         tally.warnings += warnings
         if at.draft == 0:
             added = table.delimiter.join(["", *ADDED_COLUMNS]).encode("ascii")
-            draft.write(table.header + added + (table.end or b"\n"))
+            draft.write(table.header.raw + added + (table.header.end or b"\n"))
         for piece in table.pieces(columns, at.source, at.line):
             found = locator.locate(piece.xy, datum=job.datum, edges=True)
             room = piece.used + len(piece.bounds) * (
@@ -68,19 +68,21 @@ def locate_csv(locator: Locator, job: Job) -> LocateSummary:
             at.source, at.line, at.counts = piece.end, piece.line, dict(tally.counts)
             note()
             job.tell(piece.end, size)
-    return tally.summary(job, table.encoding, (table.fields[columns[0]], table.fields[columns[1]]))
+    return tally.summary(
+        job, table.encoding, (table.header.fields[columns[0]], table.header.fields[columns[1]])
+    )
 
 
 def _examined(
     locator: Locator, job: Job, table: CsvTable, columns: tuple[int, int]
 ) -> list[tuple[str, str]]:
     """Compare the first records with what is known of their places."""
-    named = guard.unit_column(table.fields, job)
+    named = guard.unit_column(table.header.fields, job)
     if not named and job.buildings is None:
         return []
     head = table.head(guard.MOST)
     xy = np.array([[tables.number(text) for text in head.iloc[:, k]] for k in columns]).T
-    units = {name: head.iloc[:, table.fields.index(name)].tolist() for name in named}
+    units = {name: head.iloc[:, table.header.fields.index(name)].tolist() for name in named}
     return guard.examine(locator, job, xy.reshape(-1, 2), units)
 
 
