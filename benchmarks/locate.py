@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -32,7 +33,7 @@ from numpy.typing import NDArray
 import geogrid as gg
 from geogrid import datums
 from geogrid.datums import Datum
-from geogrid.edition import Edition, to_degrees
+from geogrid.edition import Edition, to_degrees, to_integers
 from geogrid.locate import Locator, guard, locate_file
 
 RECORDS = 8_380_000
@@ -55,6 +56,20 @@ def points_of(edition: Edition, n: int, rng: np.random.Generator) -> Points:
     xy = np.vstack([near, anywhere])
     rng.shuffle(xy)
     return xy
+
+
+def points_on_borders(
+    edition: Edition, n: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return `n` vertices, and `n` points exactly on edges, in steps."""
+    rings = edition.rings("microgrid")
+    edges, _ = rings.half_edges()
+    vertices = rings.xy[rng.integers(0, len(rings.xy), n)]
+    some = edges[rng.integers(0, len(edges), n)]
+    steps = some[:, 2:] - some[:, :2]
+    common = np.gcd(np.abs(steps[:, 0]), np.abs(steps[:, 1]))
+    part = rng.integers(0, common + 1)
+    return vertices, some[:, :2] + steps // common[:, None] * part[:, None]
 
 
 def best_of(times: int, work: Callable[[], object]) -> float:
@@ -154,7 +169,8 @@ def strtree_query(table: gpd.GeoDataFrame, xy: Points) -> Iterator[Callable[[], 
 
 
 @contextlib.contextmanager
-def duckdb_join(table: gpd.GeoDataFrame, xy: Points) -> Iterator[Callable[[], int]]:
+def duckdb_tables(table: gpd.GeoDataFrame, xy: Points) -> Iterator[Any]:
+    """Yield a connection to micro-grids `m` (code, geom) and points `p` (id, geom)."""
     import duckdb  # a rival, perhaps not installed
 
     spec = importlib.util.find_spec("duckdb_extension_spatial")
@@ -164,14 +180,20 @@ def duckdb_join(table: gpd.GeoDataFrame, xy: Points) -> Iterator[Callable[[], in
     base = duckdb.connect(config={"threads": len(os.sched_getaffinity(0))})
     base.execute(f"LOAD '{found[0]}'" if found else "LOAD spatial")
     polygons = pa.table({"code": table["code"], "wkb": shapely.to_wkb(table.geometry.to_numpy())})
-    points = pa.table({"x": xy[:, 0], "y": xy[:, 1]})
+    points = pa.table({"id": np.arange(len(xy)), "x": xy[:, 0], "y": xy[:, 1]})
     base.register("given_polygons", polygons)
     base.register("given_points", points)
     base.execute("CREATE TABLE m AS SELECT code, ST_GeomFromWKB(wkb) AS geom FROM given_polygons")
-    base.execute("CREATE TABLE p AS SELECT ST_Point(x, y) AS geom FROM given_points")
-    query = "SELECT count(m.code) FROM p JOIN m ON ST_Intersects(p.geom, m.geom)"
-    yield lambda: int(base.execute(query).fetchall()[0][0])
+    base.execute("CREATE TABLE p AS SELECT id, ST_Point(x, y) AS geom FROM given_points")
+    yield base
     base.close()
+
+
+@contextlib.contextmanager
+def duckdb_join(table: gpd.GeoDataFrame, xy: Points) -> Iterator[Callable[[], int]]:
+    query = "SELECT count(m.code) FROM p JOIN m ON ST_Intersects(p.geom, m.geom)"
+    with duckdb_tables(table, xy) as base:
+        yield lambda: int(base.execute(query).fetchall()[0][0])
 
 
 @contextlib.contextmanager
@@ -250,6 +272,51 @@ RIVALS = {
 }
 
 
+# --- one answer, however it is asked
+
+
+def measure_agreement(locator: Locator, edition: Edition, xy: Points, work: Path) -> None:
+    """Ask for the same positions in five ways, and count what differs from columns."""
+    borders = points_on_borders(edition, len(xy) // 18, np.random.default_rng(3))
+    xy = np.vstack([xy, to_degrees(np.vstack(borders))]).round(8)
+    codes = locator.locate(xy, datum="cgcs2000").microgrid_code.tolist()
+
+    def differ(answers: list[str]) -> str:
+        different = sum(a != b for a, b in zip(answers, codes, strict=True))
+        return f"{different} of {len(codes):,} differ"
+
+    one_by_one = [locator.find(lon, lat, datum="cgcs2000")[0] for lon, lat in xy.tolist()]
+    say("one answer: columns, one by one", differ(one_by_one))
+    table = pa.table({"lon": xy[:, 0], "lat": xy[:, 1]})
+    for kind, write in (("parquet", pq.write_table), ("csv", pa.csv.write_csv)):
+        source, target = work / f"golden.{kind}", work / f"golden.out.{kind}"
+        write(table, source)
+        locate_file(locator, source, target, datum="cgcs2000")
+        options = {"dtype": str, "keep_default_na": False} if kind == "csv" else {}
+        answers = getattr(pd, f"read_{kind}")(target, **options)["microgrid_code"]
+        say(f"one answer: columns, {kind} file", differ(answers.fillna("").tolist()))
+    try:
+        say("one answer: columns, SQL of DuckDB (lowest code)", differ(duckdb_codes(edition, xy)))
+    except ImportError:
+        say("duckdb", "not installed")
+
+
+def duckdb_codes(edition: Edition, xy: Points) -> list[str]:
+    """Return the lowest micro-grid code that touches each position, in SQL, on whole steps."""
+    table, corner = edition["microgrid"], to_integers(edition["microgrid"].total_bounds[:2])
+
+    def steps(degrees: Points) -> NDArray[np.float64]:
+        return (to_integers(degrees) - corner).astype(float)
+
+    shapes = table[["code"]].assign(geometry=shapely.transform(table.geometry.to_numpy(), steps))
+    query = (
+        "SELECT coalesce(min(m.code), '') FROM p LEFT JOIN m ON ST_Intersects(p.geom, m.geom) "
+        "GROUP BY p.id ORDER BY p.id"
+    )
+    with duckdb_tables(gpd.GeoDataFrame(shapes), steps(xy)) as base:
+        return [code for (code,) in base.execute(query).fetchall()]
+
+
 # --- files
 
 
@@ -280,12 +347,7 @@ def measure_exactness(locator: Locator, edition: Edition, n: int, sample: int) -
     rng = np.random.default_rng(7)
     rings = edition.rings("microgrid")
     edges, _ = rings.half_edges()
-    on_vertices = rings.xy[rng.integers(0, len(rings.xy), n // 20)]
-    some = edges[rng.integers(0, len(edges), n // 20)]
-    steps = some[:, 2:] - some[:, :2]
-    common = np.gcd(np.abs(steps[:, 0]), np.abs(steps[:, 1]))
-    part = rng.integers(0, common + 1)
-    on_edges = some[:, :2] + steps // common[:, None] * part[:, None]
+    on_vertices, on_edges = points_on_borders(edition, n // 20, rng)
     where = rng.random((n // 10, 1))
     some = edges[rng.integers(0, len(edges), n // 10)]
     near = np.rint(some[:, :2] + (some[:, 2:] - some[:, :2]) * where).astype(np.int64)
@@ -392,7 +454,7 @@ def main() -> None:
     parser.add_argument("--rival-points", type=int, default=2_000_000)
     parser.add_argument("--exact-points", type=int, default=10_000_000)
     parser.add_argument("--sample", type=int, default=200_000)
-    parser.add_argument("--only", default="columns,files,exactness,guard")
+    parser.add_argument("--only", default="columns,agreement,files,exactness,guard")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
@@ -402,6 +464,8 @@ def main() -> None:
     locator = measure_index(given.city, edition, given.work)
     if "columns" in given.only:
         measure_columns(locator, edition, xy, given.rival_points)
+    if "agreement" in given.only:
+        measure_agreement(locator, edition, xy[:90_000], given.work)
     if "files" in given.only:
         measure_files(locator, xy, given.work)
     if "exactness" in given.only:

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import mapbox_vector_tile
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import shapely
@@ -22,9 +23,9 @@ from geogrid.api.deps import Settings
 from geogrid.api.imagery import Imagery
 from geogrid.coverage.check import check
 from geogrid.datums import Datum
-from geogrid.edition import Edition
+from geogrid.edition import Edition, to_degrees
 from geogrid.errors import DataError, ImageryError
-from geogrid.locate import Locator
+from geogrid.locate import Locator, locate_file
 from geogrid.tiles import MIN_ZOOMS, TileSet, to_world
 
 # rasterio 1.4 multiplies transforms in the way that affine 3.1 discourages.
@@ -173,6 +174,33 @@ def test_a_batch_agrees_with_shapely(client, toy_edition):
     point, row = shapely.STRtree(table.geom).query(shapely.points(xy), predicate="intersects")
     expected = dict(zip(point.tolist(), table.code.iloc[row], strict=True))
     assert answer["microgrid_code"] == [expected.get(k) for k in range(len(xy))]
+
+
+def test_one_by_one_columns_files_and_http_give_one_answer(client, toy_edition, tmp_path):
+    """Positions anywhere, on vertices, and nowhere."""
+    rng = np.random.default_rng(6)
+    vertices = to_degrees(toy_edition.rings("microgrid").xy)
+    anywhere = rng.uniform([114.59, 33.59], [114.66, 33.66], (900, 2)).round(8)
+    xy = np.vstack([anywhere, rng.permutation(vertices)[:100]])
+    locator = Locator(toy_edition)
+    codes = locator.locate(xy, datum="cgcs2000").microgrid_code.tolist()
+    assert [locator.find(*pair, datum="cgcs2000")[0] for pair in xy.tolist()] == codes
+    table = pd.DataFrame({"lon": xy[:, 0], "lat": xy[:, 1]})
+    table.to_csv(tmp_path / "in.csv", index=False)
+    table.to_parquet(tmp_path / "in.parquet")
+    for kind in ("csv", "parquet"):
+        locate_file(locator, tmp_path / f"in.{kind}", tmp_path / f"out.{kind}", datum="cgcs2000")
+    written = pd.read_csv(tmp_path / "out.csv", dtype=str, keep_default_na=False)
+    assert written.microgrid_code.tolist() == codes
+    assert pd.read_parquet(tmp_path / "out.parquet").microgrid_code.tolist() == codes
+    body = table.to_dict("list") | {"datum": "cgcs2000"}
+    answer = client.post("/v1/locate/batch", json=body).json()
+    assert [code or "" for code in answer["microgrid_code"]] == codes
+    for k in range(850, 950):
+        asked = {"lon": xy[k, 0], "lat": xy[k, 1], "datum": "cgcs2000"}
+        response = client.get("/v1/locate", params=asked)
+        found = response.json().get("microgrid_code") or ""
+        assert found == codes[k]
 
 
 def test_more_than_ten_thousand_positions_are_too_many(client):
