@@ -144,3 +144,29 @@ def test_records_that_do_not_fit_are_still_named_by_their_line(toy_edition, loca
         file.write("1,2\n")
     with pytest.raises(DataError, match="line 502: 2 fields"):
         locate_file(locator, tmp_path / "a.csv", tmp_path / "b.csv", datum="gcj02")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "xlsx"])
+def test_record_of_another_datum_is_named(locator, tmp_path, kind):
+    frame = pd.DataFrame(
+        {"lon": [114.61, 114.62, 114.63], "lat": 33.62, "坐标系": ["wgs84", "", "GCJ-02"]}
+    )
+    source, target = tmp_path / f"a.{kind}", tmp_path / f"b.{kind}"
+    getattr(frame, {"xlsx": "to_excel"}.get(kind, f"to_{kind}"))(source, index=False)
+    said = r"坐标系: 1, the first is record 3 \(gcj02\)"
+    for datum in ("wgs84", "cgcs2000"):
+        with pytest.raises(CoordinateError, match=said):
+            locate_file(locator, source, target, datum=datum)
+    with pytest.raises(CoordinateError, match=r"坐标系: 2, the first is record 1 \(wgs84\)"):
+        locate_file(locator, source, target, datum="epsg:4547")
+    assert not target.exists()
+    forced = locate_file(locator, source, target, datum="wgs84", force=True)
+    assert "gcj02" in forced.warnings[0][1]
+
+
+def test_datum_that_no_record_contradicts_goes_on(locator, tmp_path):
+    source = tmp_path / "a.csv"
+    source.write_text("lon,lat,datum\n114.6123,33.6212,WGS 84\n114.6123,33.6212,?\n", "utf-8")
+    summary = locate_file(locator, source, tmp_path / "b.csv", datum="cgcs2000")
+    assert summary.rows == 2
+    assert not summary.warnings

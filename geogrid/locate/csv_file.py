@@ -77,7 +77,7 @@ def _examined(
     locator: Locator, job: Job, table: CsvTable, columns: tuple[int, int]
 ) -> list[tuple[str, str]]:
     """Compare the first records with what is known of their places."""
-    named = guard.unit_column(table.header.fields, job)
+    named = guard.telling_columns(table.header.fields, job)
     if not named and job.buildings is None:
         return []
     head = table.head(guard.MOST)

@@ -30,7 +30,7 @@ def locate_gpkg(locator: Locator, job: Job) -> LocateSummary:
     layer, crs, names = store.point_layer(job.source)
     job.refuse_present(names)
     _compare(job, crs)
-    named = guard.unit_column(names, job)
+    named = guard.telling_columns(names, job)
     texts = arrow_texts(locator)
     with opened_rejects(job.rejects) as rejects:
         tally = Tally(rejects)

@@ -17,7 +17,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geogrid import datums, store
-from geogrid.datums import Datum
+from geogrid.datums import Datum, Reference
 from geogrid.errors import CoordinateError, UsageError
 from geogrid.locate.index import Index
 from geogrid.locate.job import Job
@@ -47,6 +47,9 @@ UNIT_HEADERS = (
     "所属社区", "村代码", "社区代码", "村(社区)代码", "区划代码", "行政区划代码",
 )  # fmt: skip
 """Headers, in lower case, of a column that tells the village (or a unit above) by code or name."""
+
+DATUM_HEADERS = ("datum", "坐标系", "坐标系统", "坐标类型")
+"""Headers, in lower case, of a column that tells the datum of each record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,30 +107,32 @@ def examine(
     xy : (n, 2) float
         Positions of the first records.
     units : mapping of column to n texts
-        Codes or names of the unit of each.
+        Codes or names of the unit of each, and the datum of each; as `telling_columns` names them.
 
     Raises
     ------
     CoordinateError
-        Another datum fits clearly better.
+        Another datum fits clearly better, or a record says another.
     """
-    declared = job.datum
-    if not isinstance(declared, Datum):
-        return []
-    evidence = [by_unit(locator, xy, texts, column) for column, texts in units.items()]
-    if job.buildings is not None:
-        evidence.append(by_buildings(xy, read_buildings(job.buildings), job.buildings.name))
-    warnings = []
-    for each in evidence:
-        if each is not None and each.refutes(declared):
-            told = each.told(declared)
-            if not job.force:
-                raise CoordinateError(
-                    f"{job.source}: {told[0]} Give --datum {each.best.value}, or --force if you "
-                    "know better."
-                )
-            warnings.append(told)
-    return warnings
+    declared, refuted = job.datum, []
+    for column in [name for name in units if _is_datum(name)]:
+        told = _said_otherwise(declared, units[column], column)
+        if told is not None:
+            refuted.append((*told, "Locate the records of each datum by themselves"))
+    if isinstance(declared, Datum):
+        named = {name: texts for name, texts in units.items() if not _is_datum(name)}
+        evidence = [by_unit(locator, xy, texts, column) for column, texts in named.items()]
+        if job.buildings is not None:
+            evidence.append(by_buildings(xy, read_buildings(job.buildings), job.buildings.name))
+        refuted += [
+            (*each.told(declared), f"Give --datum {each.best.value}")
+            for each in evidence
+            if each is not None and each.refutes(declared)
+        ]
+    if refuted and not job.force:
+        en, _, instead = refuted[0]
+        raise CoordinateError(f"{job.source}: {en} {instead}, or --force if you know better.")
+    return [(en, zh) for en, zh, _ in refuted]
 
 
 def by_unit(
@@ -179,13 +184,40 @@ def read_buildings(path: Path) -> NDArray[np.object_]:
     return shapes
 
 
-def unit_column(names: Sequence[str], job: Job) -> list[str]:
-    """Return the column that tells the unit, the one named or the first usual header, or none."""
-    if job.unit is not None:
-        if job.unit not in names:
-            raise UsageError(f"no column {job.unit!r}; the columns are {', '.join(names)}")
-        return [job.unit]
-    return [name for name in names if name.strip().lower() in UNIT_HEADERS][:1]
+def telling_columns(names: Sequence[str], job: Job) -> list[str]:
+    """Return the columns that tell the unit and the datum of a record, if there are any.
+
+    The unit is told by the column named, or the first usual header.
+    """
+    if job.unit is not None and job.unit not in names:
+        raise UsageError(f"no column {job.unit!r}; the columns are {', '.join(names)}")
+    usual = [name for name in names if name.strip().lower() in UNIT_HEADERS][:1]
+    return (usual if job.unit is None else [job.unit]) + [n for n in names if _is_datum(n)][:1]
+
+
+def _is_datum(column: str) -> bool:
+    return column.strip().lower() in DATUM_HEADERS
+
+
+def _said_otherwise(
+    declared: Reference, texts: Sequence[str], column: str
+) -> tuple[str, str] | None:
+    """Return how many records say that they are of another datum, in English and Chinese."""
+    plain = pd.Series(texts, dtype=object).fillna("").astype(str)
+    plain = plain.str.lower().str.replace(r"[\s_-]", "", regex=True)
+    same = {declared.value}
+    if declared in (Datum.WGS84, Datum.CGCS2000):
+        same = {Datum.WGS84.value, Datum.CGCS2000.value}
+    others = plain[plain.isin([datum.value for datum in Datum]) & ~plain.isin(same)]
+    if not len(others):
+        return None
+    first, row = others.iloc[0], others.index[0] + 1
+    return (
+        f"records of another datum than {declared.value} by their column {column}: "
+        f"{len(others)}, the first is record {row} ({first}).",
+        f"按列 {column}，有 {len(others)} 条记录的坐标系不是 {declared.value}，"
+        f"首条为第 {row} 条：{first}。",
+    )
 
 
 def _same(datum: Datum) -> Datum:

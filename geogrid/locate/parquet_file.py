@@ -71,7 +71,7 @@ def _examined(
 ) -> list[tuple[str, str]]:
     """Compare the first records with what is known of their places."""
     names = file.schema_arrow.names
-    named = guard.unit_column(names, job)
+    named = guard.telling_columns(names, job)
     if not named and job.buildings is None:
         return []
     wanted = [names[k] for k in columns]

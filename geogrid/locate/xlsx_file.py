@@ -44,7 +44,7 @@ def _located(locator: Locator, job: Job, archive: zipfile.ZipFile) -> LocateSumm
             names.extend(text.strip() for text in cells.values())
             job.refuse_present(names)
             lon, lat = tables.coordinate_columns(names, job.lon, job.lat)
-            units.update({name: [] for name in guard.unit_column(names, job)})
+            units.update({name: [] for name in guard.telling_columns(names, job)})
             places.extend(list(cells)[k] for k in (lon, lat, *map(names.index, units)))
             names[:] = names[lon], names[lat]
         else:
