@@ -52,8 +52,7 @@ def count(city: Path, located: Path, output: Path, question: Question) -> Statis
 
 def _thresholds(units: pd.DataFrame, question: Question) -> Thresholds:
     if question.warn in ("quantile", "natural"):
-        column = "incidents" if question.measure == "count" else "rate"
-        measured = units[column].to_numpy("float64")
+        measured = incidents.measured(units, question.measure)
         return incidents.found(question.measure, question.warn, measured, least=question.least)
     try:
         values = [float(value) for value in question.warn.split(",")]

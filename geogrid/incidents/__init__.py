@@ -5,7 +5,7 @@ items in the reference city; the list is an input), and goes through six stages 
 """
 
 from geogrid.incidents.counts import PERIODS, breakdown, counts
-from geogrid.incidents.report import Statistics, warned, write
+from geogrid.incidents.report import Statistics, measured, warned, write
 from geogrid.incidents.table import (
     STAGES,
     normalise,
@@ -18,6 +18,6 @@ from geogrid.incidents.warning import Thresholds, classify, found, given
 
 __all__ = [
     "PERIODS", "STAGES", "Statistics", "Thresholds", "breakdown", "classify", "counts", "found",
-    "given", "normalise", "read", "read_items", "warned", "with_category",
+    "given", "measured", "normalise", "read", "read_items", "warned", "with_category",
     "with_text_code", "write",
 ]  # fmt: skip

@@ -5,8 +5,10 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import openpyxl
 import pandas as pd
+from numpy.typing import NDArray
 from openpyxl.cell import WriteOnlyCell
 
 from geogrid import store
@@ -54,12 +56,15 @@ class Statistics:
         }
 
 
+def measured(units: pd.DataFrame, measure: str) -> NDArray[np.float64]:
+    """Return what is warned by, for each unit: the count of incidents, or else the rate."""
+    return units["incidents" if measure == "count" else "rate"].to_numpy("float64")
+
+
 def warned(units: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
     """Return counts by unit with the column `warning`."""
-    column = "incidents" if thresholds.measure == "count" else "rate"
-    colours = classify(
-        units[column].to_numpy("float64"), units["incidents"].to_numpy("int64"), thresholds
-    )
+    values = measured(units, thresholds.measure)
+    colours = classify(values, units["incidents"].to_numpy("int64"), thresholds)
     return units.assign(warning=colours)
 
 

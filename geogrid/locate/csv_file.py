@@ -82,8 +82,8 @@ def _examined(
         return []
     head = table.head(guard.MOST)
     xy = np.array([[tables.number(text) for text in head.iloc[:, k]] for k in columns]).T
-    units = {name: head.iloc[:, table.header.fields.index(name)].tolist() for name in named}
-    return guard.examine(locator, job, xy.reshape(-1, 2), units)
+    told = {name: head.iloc[:, table.header.fields.index(name)].tolist() for name in named}
+    return guard.examine(locator, job, xy.reshape(-1, 2), told)
 
 
 def _filled(found: Located, piece: Piece) -> Located:

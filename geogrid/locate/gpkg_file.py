@@ -19,6 +19,7 @@ from geogrid.locate.job import (
     arrow_texts,
     extended,
     opened_rejects,
+    texts_of,
 )
 from geogrid.locate.locator import Locator
 
@@ -39,8 +40,8 @@ def locate_gpkg(locator: Locator, job: Job) -> LocateSummary:
             for batch in batches:
                 xy = _points(batch.column(geometry), job)
                 if tally.rows == 0:
-                    units = {name: _texts(batch.column(name)) for name in named}
-                    tally.warnings += guard.examine(locator, job, xy, units)
+                    told = {name: texts_of(batch.column(name)) for name in named}
+                    tally.warnings += guard.examine(locator, job, xy, told)
                 found = locator.locate(xy, datum=job.datum, edges=True)
                 tally.add(found)
                 job.tell(tally.rows, tally.rows)
@@ -49,10 +50,6 @@ def locate_gpkg(locator: Locator, job: Job) -> LocateSummary:
 
         store.rewrite_points(job.source, job.target, layer, located, extended)
     return tally.summary(job, f"GeoPackage, {layer}", ("x", "y"))
-
-
-def _texts(column: pa.Array) -> list[str]:
-    return [str(text or "") for text in column.to_pylist()]
 
 
 def _points(column: pa.Array, job: Job) -> NDArray[np.float64]:

@@ -95,7 +95,7 @@ class Evidence:
 
 
 def examine(
-    locator: Locator, job: Job, xy: NDArray[np.float64], units: Mapping[str, Sequence[str]]
+    locator: Locator, job: Job, xy: NDArray[np.float64], told: Mapping[str, Sequence[str]]
 ) -> list[tuple[str, str]]:
     """Refuse a datum that known places refute; where it is forced, return the warnings instead.
 
@@ -106,8 +106,8 @@ def examine(
         Its `buildings` are compared with, if given.
     xy : (n, 2) float
         Positions of the first records.
-    units : mapping of column to n texts
-        Codes or names of the unit of each, and the datum of each; as `telling_columns` names them.
+    told : mapping of column to n texts
+        Of `telling_columns`: codes or names of the unit of each, and the datum of each.
 
     Raises
     ------
@@ -115,13 +115,15 @@ def examine(
         Another datum fits clearly better, or a record says another.
     """
     declared, refuted = job.datum, []
-    for column in [name for name in units if _is_datum(name)]:
-        told = _said_otherwise(declared, units[column], column)
-        if told is not None:
-            refuted.append((*told, "Locate the records of each datum by themselves"))
+    evidence: list[Evidence | None] = []
+    for column, texts in told.items():
+        if _is_datum(column):
+            said = _said_otherwise(declared, texts, column)
+            if said is not None:
+                refuted.append((*said, "Locate the records of each datum by themselves"))
+        elif isinstance(declared, Datum):
+            evidence.append(by_unit(locator, xy, texts, column))
     if isinstance(declared, Datum):
-        named = {name: texts for name, texts in units.items() if not _is_datum(name)}
-        evidence = [by_unit(locator, xy, texts, column) for column, texts in named.items()]
         if job.buildings is not None:
             evidence.append(by_buildings(xy, read_buildings(job.buildings), job.buildings.name))
         refuted += [
@@ -205,10 +207,8 @@ def _said_otherwise(
     """Return how many records say that they are of another datum, in English and Chinese."""
     plain = pd.Series(texts, dtype=object).fillna("").astype(str)
     plain = plain.str.lower().str.replace(r"[\s_-]", "", regex=True)
-    same = {declared.value}
-    if declared in (Datum.WGS84, Datum.CGCS2000):
-        same = {Datum.WGS84.value, Datum.CGCS2000.value}
-    others = plain[plain.isin([datum.value for datum in Datum]) & ~plain.isin(same)]
+    same = _same(declared) if isinstance(declared, Datum) else None
+    others = plain[plain.isin([datum.value for datum in Datum if _same(datum) is not same])]
     if not len(others):
         return None
     first, row = others.iloc[0], others.index[0] + 1
@@ -221,6 +221,7 @@ def _said_otherwise(
 
 
 def _same(datum: Datum) -> Datum:
+    """Return WGS84 for CGCS2000: they are the same numbers."""
     return Datum.WGS84 if datum is Datum.CGCS2000 else datum
 
 

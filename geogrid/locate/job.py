@@ -201,6 +201,11 @@ def added_columns(found: Located, texts: tuple[pa.Array, ...]) -> list[pa.Array]
     ]
 
 
+def texts_of(column: pa.Array) -> list[str]:
+    """Return the values of a column as texts; null is empty."""
+    return [str(text or "") for text in column.to_pylist()]
+
+
 def _coarse(found: Located) -> NDArray[np.bool_]:
     """Say which positions are whole thousandths of a degree; metres never count."""
     placed = (found.status_row <= 1) & (np.abs(found.xy) <= 180).all(axis=1)

@@ -16,6 +16,7 @@ from geogrid.locate.job import (
     arrow_texts,
     extended,
     opened_rejects,
+    texts_of,
 )
 from geogrid.locate.locator import Locator
 
@@ -77,10 +78,8 @@ def _examined(
     wanted = [names[k] for k in columns]
     for batch in file.iter_batches(guard.MOST, columns=[*wanted, *named]):
         xy = np.column_stack([floats(batch.column(name), job) for name in wanted])
-        units = {
-            name: [str(text or "") for text in batch.column(name).to_pylist()] for name in named
-        }
-        return guard.examine(locator, job, xy, units)
+        told = {name: texts_of(batch.column(name)) for name in named}
+        return guard.examine(locator, job, xy, told)
     return []
 
 

@@ -37,20 +37,20 @@ def _located(locator: Locator, job: Job, archive: zipfile.ZipFile) -> LocateSumm
     names: list[str] = []
     places: list[int] = []
     xy: list[tuple[float, float]] = []
-    units: dict[str, list[str]] = {}
+    told: dict[str, list[str]] = {}
 
     def take(cells: dict[int, str]) -> None:
         if not places:
             names.extend(text.strip() for text in cells.values())
             job.refuse_present(names)
             lon, lat = tables.coordinate_columns(names, job.lon, job.lat)
-            units.update({name: [] for name in guard.telling_columns(names, job)})
-            places.extend(list(cells)[k] for k in (lon, lat, *map(names.index, units)))
+            told.update({name: [] for name in guard.telling_columns(names, job)})
+            places.extend(list(cells)[k] for k in (lon, lat, *map(names.index, told)))
             names[:] = names[lon], names[lat]
         else:
             texts = [cells.get(place, "") for place in places]
             xy.append((tables.number(texts[0]), tables.number(texts[1])))
-            for column, text in zip(units.values(), texts[2:], strict=True):
+            for column, text in zip(told.values(), texts[2:], strict=True):
                 column.append(text)
 
     sheet = workbook.first_sheet(archive)
@@ -61,7 +61,7 @@ def _located(locator: Locator, job: Job, archive: zipfile.ZipFile) -> LocateSumm
     if sheet.width + len(ADDED_COLUMNS) > _MOST_COLUMNS:
         raise DataError(f"{where}: no room for {len(ADDED_COLUMNS)} columns.")
     positions = np.array(xy).reshape(-1, 2)
-    warnings = guard.examine(locator, job, positions, units)
+    warnings = guard.examine(locator, job, positions, told)
     found = locator.locate(positions, datum=job.datum, edges=True)
     with store.replacing(job.target) as draft, opened_rejects(job.rejects) as rejects:
         tally = Tally(rejects)
