@@ -204,7 +204,7 @@ def write_edition(edition: Edition, path: Path, *, tables: Mapping[str, pd.DataF
     write_layers(path, layers | dict(tables), date=edition.info.created)
 
 
-def read_edition(path: Path) -> Edition:
+def read_edition(path: Path | str) -> Edition:
     """Read an edition and prove that its content is what was written.
 
     Raises
@@ -212,6 +212,7 @@ def read_edition(path: Path) -> Edition:
     DataError
         The file is not an edition, or its content does not match its digest.
     """
+    path = Path(path)
     names = layer_names(path)
     missing = [name for name in (*LEVELS, "edition") if name not in names]
     if missing:

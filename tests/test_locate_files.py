@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
+import geogrid as gg
 from geogrid import datums, store, tables
 from geogrid.datums import Datum
 from geogrid.errors import CoordinateError, DataError, UsageError
@@ -516,3 +517,16 @@ def test_codes_chinese_and_leading_zeros_survive_every_format(locator, tmp_path,
     assert read[columns].to_numpy().tolist() == [
         [code, name, expected.grid_code[0], expected.microgrid_code[0]]
     ]
+
+
+def test_paths_may_be_texts_as_the_readme_writes_them(toy_edition, tmp_path, monkeypatch):
+    store.write_edition(toy_edition, tmp_path / "city.gpkg", tables={})
+    (tmp_path / "in.csv").write_text("lon,lat\n114.6123,33.6212\n1,1\n", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    city = gg.open("city.gpkg")
+    locator = gg.Locator.of("city.gpkg")
+    summary = gg.locate_file(locator, "in.csv", "out.csv", datum="wgs84", rejects="rejects.csv")
+    assert summary.rows == 2
+    assert {"out.csv", "rejects.csv"} < {path.name for path in tmp_path.iterdir()}
+    locator.save("kept.locator")
+    assert gg.Locator.open("kept.locator").index.digest == city.info.digest

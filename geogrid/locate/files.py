@@ -26,16 +26,16 @@ _KINDS: dict[str, Callable[[Locator, Job], LocateSummary]] = {
 
 def locate_file(  # noqa: PLR0913  # what the command line offers
     locator: Locator,
-    source: Path,
-    target: Path,
+    source: Path | str,
+    target: Path | str,
     *,
     datum: Reference | str,
     lon: str | None = None,
     lat: str | None = None,
-    rejects: Path | None = None,
+    rejects: Path | str | None = None,
     progress: Progress | None = None,
     unit: str | None = None,
-    buildings: Path | None = None,
+    buildings: Path | str | None = None,
     force: bool = False,
 ) -> LocateSummary:
     """Add `ADDED_COLUMNS` to the records of a table.
@@ -46,7 +46,7 @@ def locate_file(  # noqa: PLR0913  # what the command line offers
 
     Parameters
     ----------
-    source, target : Path
+    source, target : Path or text
         Files of the same kind: CSV (`.csv`, `.txt`, `.tsv`), Parquet, an Excel workbook (`.xlsx`;
         its first sheet), or a GeoPackage with one layer of points, whose coordinates are of
         `datum` whatever degrees the layer says. The target is replaced as a whole. A run over a
@@ -55,7 +55,7 @@ def locate_file(  # noqa: PLR0913  # what the command line offers
         What the coordinates refer to; there is no default.
     lon, lat : str, optional
         Columns; without them the usual headers (经度 纬度, lon lat, lng lat, x y …) are recognised.
-    rejects : Path, optional
+    rejects : Path or text, optional
         CSV file to write the records to that have no micro-grid: row, status, coordinates, and for
         a swapped pair the right one.
     progress : callable, optional
@@ -64,7 +64,7 @@ def locate_file(  # noqa: PLR0913  # what the command line offers
         Column with the code or name of each record's village (or grid, township, county); without
         it the usual headers (village, 村, 社区 …) are recognised. With 20 known units or more, a
         datum that does not fit them is refused.
-    buildings : Path, optional
+    buildings : Path or text, optional
         Layer of buildings or households at which the records lie: another proof of the datum.
     force : bool
         Go on with a datum that known places refute.
@@ -78,6 +78,7 @@ def locate_file(  # noqa: PLR0913  # what the command line offers
     DataError
         The file cannot be read or written; a record that does not fit the header is named.
     """
+    source, target = Path(source), Path(target)
     kind = _KINDS.get(source.suffix.lower())
     if kind is None or _KINDS.get(target.suffix.lower()) is not kind:
         raise UsageError(
@@ -86,6 +87,11 @@ def locate_file(  # noqa: PLR0913  # what the command line offers
             "Save an old workbook as 'CSV UTF-8' first."
         )
     known = datums.parse_reference(datum) if isinstance(datum, str) else datum
-    return kind(
-        locator, Job(source, target, known, lon, lat, rejects, progress, unit, buildings, force)
+    job = Job(
+        source, target, known, lon, lat, _path(rejects), progress, unit, _path(buildings), force
     )
+    return kind(locator, job)
+
+
+def _path(given: Path | str | None) -> Path | None:
+    return None if given is None else Path(given)

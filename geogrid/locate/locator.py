@@ -158,7 +158,7 @@ class Locator:
         self._box = (west - margin, south - margin, east + margin, north + margin)
 
     @classmethod
-    def open(cls, path: Path) -> "Locator":
+    def open(cls, path: Path | str) -> "Locator":
         """Open an index that `save` wrote: mapped, not read, and shared with other processes.
 
         Raises
@@ -166,10 +166,10 @@ class Locator:
         DataError
             The file is missing, is no index, or is not whole.
         """
-        return cls(Index.open(path))
+        return cls(Index.open(Path(path)))
 
     @classmethod
-    def of(cls, city: Path) -> "Locator":
+    def of(cls, city: Path | str) -> "Locator":
         """Return the locator of an edition file; its index is kept beside the file.
 
         Raises
@@ -177,11 +177,11 @@ class Locator:
         DataError
             The file is missing, or is no edition.
         """
-        return cls(index_of(city, build))
+        return cls(index_of(Path(city), build))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write the index to a file that `open` opens."""
-        self.index.save(path)
+        self.index.save(Path(path))
 
     def locate(
         self, xy: NDArray[np.float64], *, datum: Reference | str, edges: bool = False
