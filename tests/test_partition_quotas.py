@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from geogrid.codes import kind_of
 from geogrid.errors import QuotaError
 from geogrid.partition.norms import Norms
 from geogrid.partition.quotas import Land, apportioned, read_counts
@@ -15,7 +16,10 @@ TOWN, FARM, HAMLET = "411602001001", "411602001201", "411602001202"
 def land(*households: int) -> Land:
     """Villages of a hundred atoms each; their households are spread evenly."""
     codes = (TOWN, FARM, HAMLET)[: len(households)]
-    return Land(codes, [np.full(100, n / 100) for n in households], [np.ones(100)] * len(codes))
+    weights = [np.full(100, n / 100) for n in households]
+    return Land(
+        codes, codes, [kind_of(code) for code in codes], weights, [np.ones(100)] * len(codes)
+    )
 
 
 def test_without_fixed_counts_seats_go_by_weight() -> None:

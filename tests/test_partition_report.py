@@ -75,14 +75,16 @@ def pieces_of(atoms: list[tuple[str, float]] | None = None) -> Pieces:
     known = atoms or list(zip([code[:12] for code in MICRO], HOUSEHOLDS, strict=True))
     return Pieces(
         polygons=np.empty(6, object),
+        tract=np.array([MICRO[k][:12] for k in order]),
         village=np.array([MICRO[k][:12] for k in order]),
+        site=np.full(6, None),
         grid=np.zeros(6, np.int64),
         weight=np.array(HOUSEHOLDS, float)[order],
         pairs=np.sort(place[np.array(list(ALONG))], axis=1),
         along=np.array(list(ALONG.values()), float),
         chance=np.array([[30.0, 5.0, 100.0], [10.0, 5.0, 100.0]]),
         atom_weight=np.array([weight for _, weight in known], float),
-        atom_village=np.array([code for code, _ in known]),
+        atom_tract=np.array([code for code, _ in known]),
         held=np.full(6, ""),
         held_grid=np.full(6, ""),
     )

@@ -138,6 +138,9 @@ def partition(
     quotas: Annotated[
         Path | None, typer.Option("--quotas", help="CSV with counts of grids by village code.")
     ] = None,
+    dedicated: Annotated[
+        Path | None, typer.Option("--dedicated", help="Polygons of sites that are a grid each.")
+    ] = None,
     norms: Annotated[
         str, typer.Option("--norms", help="Households by kind, urban=300-500/30-50,rural=20-40.")
     ] = "",
@@ -168,7 +171,7 @@ def partition(
         request = Request(
             boundaries, source, grids, microgrids, _today(date), households, barriers,
             resolution, seed, preset, quality, Norms.parse(norms) if norms else None, previous,
-            quotas,
+            quotas, dedicated,
         )  # fmt: skip
         division = divide(request, output, _engine(workers, scheduler), console, report=report)
         _answer(division_json(division), division_text(division, lang), as_json)

@@ -89,7 +89,9 @@ def division_text(division: Division, lang: str) -> str:
     ]
     if division.repairs:
         n = len(division.repairs)
-        lines.append(f"行政边界修正 {n} 处:" if zh else f"{n} repairs of the boundaries:")
+        lines.append(
+            f"边界与专属区域处理 {n} 处:" if zh else f"{n} changes of boundaries and sites:"
+        )
         lines += [f"  {r.message_zh if zh else r.message_en}" for r in division.repairs[:20]]
     return "\n".join([*lines, report_text(division.report, lang)])
 

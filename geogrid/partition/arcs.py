@@ -35,7 +35,7 @@ class Borders:
     Attributes
     ----------
     table : DataFrame
-        A row for each two units of a village that touch: `first` and `second`, their rows in the
+        A row for each two units of a tract that touch: `first` and `second`, their rows in the
         level's table; metres of `length`, of which `seen` in the imagery, `lined` on given lines,
         `link` on links; `contrast`, the mean relief off given lines in Lab units.
     ends : (s, 4) int64
@@ -43,7 +43,7 @@ class Borders:
     row : (s,) int64
         Row of `table` of each segment.
     administrative : float
-        Metres of borders of villages, the city's outline included.
+        Metres of given borders: of villages and dedicated sites, the city's outline included.
     """
 
     table: pd.DataFrame
@@ -62,8 +62,8 @@ def microgrid_borders(edition: Edition, pieces: Pieces, codes: NDArray[np.str_])
         [edges.owners[once], np.where(twin[once] < 0, -1, edges.owners[twin[once]])]
     )
     length = _metres(edges[once], edition.info.working_crs)
-    village = pd.factorize(_village_of(edition))[0]
-    inner = (sides[:, 1] >= 0) & (village[sides[:, 0]] == village[sides[:, 1]])
+    tract = pd.factorize(pd.Series(pieces.tract, codes).reindex(table["code"]))[0]
+    inner = (sides[:, 1] >= 0) & (tract[sides[:, 0]] == tract[sides[:, 1]])
     key, row = np.unique(_key(sides[inner], len(table)), return_inverse=True)
     metres = np.bincount(row, length[inner], len(key)).astype(np.float64)
     known = np.searchsorted(table["code"].to_numpy(str), codes)[pieces.pairs]
@@ -159,12 +159,6 @@ def _metres(edges: HalfEdges, crs: str) -> NDArray[np.float64]:
     x, y = project.transform(degrees[:, [0, 2]], degrees[:, [1, 3]])
     length: NDArray[np.float64] = np.hypot(x[:, 1] - x[:, 0], y[:, 1] - y[:, 0])
     return length
-
-
-def _village_of(edition: Edition) -> NDArray[np.object_]:
-    grid = edition.units["grid"].set_index("code")["parent"]
-    village: NDArray[np.object_] = grid.reindex(edition.units["microgrid"]["parent"]).to_numpy()
-    return village
 
 
 def _key(sides: NDArray[np.int64], n: int) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from geogrid.codes import LEVELS, issue, kind_of
+from geogrid.codes import LEVELS, CodeScheme, issue, kind_of
 from geogrid.coverage.clean import clean_villages
 from geogrid.datums import Datum
 from geogrid.edition import Edition, EditionInfo, to_degrees, to_metres, uid_of
@@ -38,37 +38,41 @@ class Pieces:
     ----------
     polygons : (n,) polygons
         In EPSG:4490, on the integer grid, neighbours sharing every vertex.
-    village : (n,) text
-        Code of the village.
+    tract, village : (n,) text
+        Key of the tract, and code of its village.
+    site : (n,) object
+        Name of the dedicated site, perhaps empty; None on land of basic grids.
     grid : (n,) int
-        Number of the grid inside its village.
+        Number of the grid inside its tract.
     weight : (n,) float
         What was balanced: households, or built-up area in pixels.
     pairs : (k, 2) int64
-        Pieces of one village that touch, the lower first.
+        Pieces of one tract that touch, the lower first.
     along : (k, 4) float
         Of their border: the shares of its length on edges seen in the imagery, on given lines and
         on links, and its mean relief off given lines in Lab units.
-    chance : (villages, 3) float
-        Pixels of each village: those that borders drawn blindly would see, those on given lines,
+    chance : (tracts, 3) float
+        Pixels of each tract: those that borders drawn blindly would see, those on given lines,
         all.
     atom_weight : (a,) float
         What was balanced, of every atom.
-    atom_village : (a,) text
-        Code of the village of every atom.
+    atom_tract : (a,) text
+        Key of the tract of every atom.
     held, held_grid : (n,) text
         Codes that the piece and its grid keep from an earlier edition, else empty.
     """
 
     polygons: NDArray[np.object_]
+    tract: NDArray[np.str_]
     village: NDArray[np.str_]
+    site: NDArray[np.object_]
     grid: NDArray[np.int64]
     weight: NDArray[np.float64]
     pairs: NDArray[np.int64]
     along: NDArray[np.float64]
     chance: NDArray[np.float64]
     atom_weight: NDArray[np.float64]
-    atom_village: NDArray[np.str_]
+    atom_tract: NDArray[np.str_]
     held: NDArray[np.str_]
     held_grid: NDArray[np.str_]
 
@@ -79,12 +83,15 @@ def gather(townships: Sequence[Township]) -> Pieces:
     n = 0
     for township in townships:
         with np.load(township.zones_file) as saved:
-            codes = np.array(township.codes)
+            tracts = township.tracts
+            keys, codes = (np.array([getattr(t, of) for t in tracts]) for of in ("key", "village"))
+            sites = np.array([tract.site for tract in tracts], object)
             columns["sizes"].append(np.diff(saved["starts"]))
             columns["owners"].append(saved["owners"] + n)
             columns["pairs"].append(saved["pairs"] + n)
-            columns["village"].append(codes[saved["village"]])
-            columns["atom_village"].append(np.repeat(codes, saved["atoms"]))
+            for name, values in (("tract", keys), ("village", codes), ("site", sites)):
+                columns[name].append(values[saved["tract"]])
+            columns["atom_tract"].append(np.repeat(keys, saved["atoms"]))
             for name in _SAVED:
                 columns[name].append(saved[name])
         n += len(columns["grid"][-1])
@@ -98,14 +105,16 @@ def gather(townships: Sequence[Township]) -> Pieces:
     )
     return Pieces(
         polygons=shapely.normalize(_without_crossings(polygons)),
+        tract=whole["tract"],
         village=whole["village"],
+        site=whole["site"],
         grid=whole["grid"].astype(np.int64),
         weight=whole["weight"],
         pairs=whole["pairs"].astype(np.int64),
         along=whole["along"],
         chance=whole["chance"],
         atom_weight=whole["atom_weight"],
-        atom_village=whole["atom_village"],
+        atom_tract=whole["atom_tract"],
         held=whole["held"],
         held_grid=whole["held_grid"],
     )
@@ -154,26 +163,29 @@ def assemble(
     """
     table = gpd.GeoDataFrame(
         {
-            "village": pieces.village,
+            "tract": pieces.tract,
             "number": pieces.grid,
+            "village": pieces.village,
+            "site": [name or "" for name in pieces.site],
+            "dedicated": [name is not None for name in pieces.site],
             "held": pieces.held,
             "held_grid": pieces.held_grid,
         },
         geometry=pieces.polygons,
         crs=EXCHANGE_CRS,
     )
-    grids = _dissolve(table, ["village", "number"], held_grid="first").reset_index()
-    grids = grids.rename(columns={"held_grid": "held"})
+    kept = dict.fromkeys(("village", "dedicated", "held_grid"), "first")
+    grids = _dissolve(table, ["tract", "number"], **kept).reset_index()
+    grids = grids.rename(columns={"held_grid": "held", "village": "parent"})
     used = {
         level: None if previous is None else previous.units[level]["code"].to_numpy(str)
         for level in ("grid", "microgrid")
     }
-    parents = grids["village"].to_numpy(str)
-    grids["code"] = _issue(grids, parents, info.working_crs, used["grid"])
-    keys = table.merge(grids[["village", "number", "code"]], on=["village", "number"], how="left")
+    special = grids["dedicated"].to_numpy(bool)
+    grids["code"] = _issue(grids, info.working_crs, used["grid"], dedicated=special)
+    keys = table.merge(grids[["tract", "number", "code"]], on=["tract", "number"], how="left")
     table["parent"] = keys["code"].to_numpy()
-    parents = table["parent"].to_numpy(str)
-    table["code"] = _issue(table, parents, info.working_crs, used["microgrid"])
+    table["code"] = _issue(table, info.working_crs, used["microgrid"])
     units = _levels(table, boundaries)
     dated = {level: _completed(frame, level, info) for level, frame in units.items()}
     if previous is not None:
@@ -188,11 +200,14 @@ def _levels(table: gpd.GeoDataFrame, boundaries: Boundaries) -> dict[str, gpd.Ge
     """Return a frame of code, name, parent, kind and polygon for every level."""
     villages = boundaries.villages.set_index("code")
     micro = table[["code", "parent", "geometry"]].copy()
-    village_of = table["village"].to_numpy()
-    micro["kind"] = [kind_of(code) for code in village_of]
+    basic = [kind_of(code) for code in table["village"]]
+    micro["kind"] = np.where(table["dedicated"], "dedicated", basic)
+    of_grid = table.drop_duplicates("parent").set_index("parent")
     grid = _dissolve(micro, ["parent"], kind="first").rename_axis("code").reset_index()
-    grid["parent"] = [code[:-3] for code in grid["code"]]
+    grid["parent"] = of_grid["village"].reindex(grid["code"]).to_numpy()
+    grid["site"] = of_grid["site"].reindex(grid["code"]).to_numpy()
     _name_grids(grid, micro, villages["name"])
+    grid = grid.drop(columns="site")
     units = {"microgrid": micro, "grid": grid}
     below = grid
     for level in ("village", "township", "county", "city"):
@@ -208,12 +223,27 @@ def _name_grids(
 ) -> None:
     """Fill in names such as 陈州社区第三网格 and 陈州社区第三网格12号微网格."""
     villages = pd.Series(village_names)
-    serial = [f"第{_in_words(int(code[-3:]))}网格" for code in grid["code"]]
+    serial = [
+        f"{site}专属网格" if site else _serial_name(int(code[-3:]))
+        for code, site in zip(grid["code"], grid["site"], strict=True)
+    ]
     grid["name"] = villages.reindex(grid["parent"]).to_numpy() + np.array(serial, object)
     names = grid.set_index("code")["name"].reindex(micro["parent"]).to_numpy()
     micro["name"] = names + np.array(
         [f"{int(code[-3:])}号微网格" for code in micro["code"]], object
     )
+
+
+def _serial_name(serial: int) -> str:
+    """Return 第三网格 or, for a site without a name, 专属第一网格.
+
+    >>> _serial_name(3), _serial_name(901)
+    ('第三网格', '专属第一网格')
+    """
+    first = CodeScheme().dedicated[0]
+    if serial >= first:
+        return f"专属第{_in_words(serial - first + 1)}网格"
+    return f"第{_in_words(serial)}网格"
 
 
 def _in_words(number: int) -> str:
@@ -239,15 +269,19 @@ def _dissolve(frame: gpd.GeoDataFrame, keys: list[str], **kept: str) -> gpd.GeoD
 
 
 def _issue(
-    frame: gpd.GeoDataFrame, parents: NDArray[np.str_], crs: str, used: NDArray[np.str_] | None
+    frame: gpd.GeoDataFrame,
+    crs: str,
+    used: NDArray[np.str_] | None,
+    *,
+    dedicated: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.str_]:
     metric = to_metres(frame.geometry.to_numpy(), crs)
     points = shapely.get_coordinates(shapely.point_on_surface(metric))
     # A tenth of a metre: the order must not hang on the last bit of a projection.
-    held = frame["held"].to_numpy(str)
     return issue(
-        parents, np.round(points, 1), np.round(shapely.area(metric), 1), held=held, used=used
-    )
+        frame["parent"].to_numpy(str), np.round(points, 1), np.round(shapely.area(metric), 1),
+        dedicated=dedicated, held=frame["held"].to_numpy(str), used=used,
+    )  # fmt: skip
 
 
 def _keep_first_days(frame: gpd.GeoDataFrame, before: gpd.GeoDataFrame) -> None:

@@ -48,18 +48,21 @@ def buildings_cut(
 
 
 def empty_microgrids(
-    edition: Edition, pieces: Pieces, metric: NDArray[np.object_], buildings: NDArray[np.object_]
+    edition: Edition,
+    pieces: Pieces,
+    land: tuple[NDArray[np.object_], NDArray[np.object_]],
+    buildings: NDArray[np.object_],
 ) -> pd.DataFrame:
     """List the micro-grids without households, with the reason.
 
-    The reason is `quota` where the village has fewer atoms with households than micro-grids, so
-    that some stay empty whatever is done; else `no_households` where buildings stand in it (works,
-    a school), else `open_land`.
+    The reason is `quota` where the tract (the village, unless sites were cut out of it) has fewer
+    atoms with households than micro-grids, so that some stay empty whatever is done; else
+    `no_households` where buildings stand in it (works, a school), else `open_land`.
 
     Parameters
     ----------
-    metric : (n,) polygons
-        The micro-grids in the working CRS.
+    land : polygons, text
+        The micro-grids in the working CRS, and the key of the tract of each.
     buildings : (h,) polygons or points
         In the working CRS; a building stands where its centroid lies.
 
@@ -70,18 +73,17 @@ def empty_microgrids(
         `village_inhabited_atoms`, `area_m2`, `lon`, `lat`; by code.
     """
     table = edition.units["microgrid"]
-    grid = edition.units["grid"].set_index("code")["parent"]
-    village = grid.reindex(table["parent"]).to_numpy()
+    metric, tract = land
     rows = np.flatnonzero(table["households"] == 0)
     empty = table.iloc[rows]
     unit, near = shapely.STRtree(buildings).query(metric[rows])
     unit = unit[shapely.intersects(metric[rows[unit]], shapely.centroid(buildings[near]))]
-    inhabited = pd.Series(pieces.atom_village[pieces.atom_weight > 0]).value_counts()
+    inhabited = pd.Series(pieces.atom_tract[pieces.atom_weight > 0]).value_counts()
     found = pd.DataFrame({"code": empty["code"].to_numpy(), "name": empty["name"].to_numpy()})
     found["buildings"] = np.bincount(unit, minlength=len(rows))
-    quota = pd.Series(village).value_counts()
-    found["village_microgrids"] = quota.reindex(village[rows]).to_numpy(np.int64)
-    found["village_inhabited_atoms"] = inhabited.reindex(village[rows]).fillna(0).to_numpy(np.int64)
+    quota = pd.Series(tract).value_counts()
+    found["village_microgrids"] = quota.reindex(tract[rows]).to_numpy(np.int64)
+    found["village_inhabited_atoms"] = inhabited.reindex(tract[rows]).fillna(0).to_numpy(np.int64)
     forced = found["village_inhabited_atoms"] < found["village_microgrids"]
     reason = np.where(found["buildings"] > 0, "no_households", "open_land")
     found.insert(2, "reason", np.where(forced, "quota", reason))

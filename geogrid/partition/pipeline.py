@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,10 +12,11 @@ import shapely
 from numpy.typing import NDArray
 
 from geogrid import store
+from geogrid.codes import kind_of
 from geogrid.coverage.check import check
 from geogrid.coverage.clean import Repair
 from geogrid.coverage.findings import Findings
-from geogrid.edition import Edition, EditionInfo
+from geogrid.edition import Edition, EditionInfo, to_metres
 from geogrid.errors import DataError, ImageryError, QuotaError, UsageError
 from geogrid.parallel import Engine, run
 from geogrid.partition.assemble import assemble, gather
@@ -23,7 +24,7 @@ from geogrid.partition.boundaries import Boundaries, read_boundaries, working_cr
 from geogrid.partition.imagery import Imagery, ImagerySource, open_imagery, outline
 from geogrid.partition.lines import read_lines
 from geogrid.partition.norms import Norms
-from geogrid.partition.previous import counts_by_village, earlier_villages
+from geogrid.partition.previous import counts_by_village, earlier_tracts
 from geogrid.partition.quotas import Land, apportioned, read_counts
 from geogrid.partition.report import Report, measure
 from geogrid.partition.townships import (
@@ -33,6 +34,7 @@ from geogrid.partition.townships import (
     grow_township,
     seed_of,
 )
+from geogrid.partition.tracts import Tract, cut_out, read_sites, whole_villages
 from geogrid.partition.zones import PRESETS
 from geogrid.schema import EXCHANGE_CRS, require_columns, require_crs
 
@@ -74,6 +76,9 @@ class Request:
     previous : Path, optional
         An edition to go on from: its villages keep their counts, and their grids where these are
         even enough still.
+    dedicated : Path, optional
+        Polygons of sites (school, hospital, park, enterprise) that are a grid of their own; they
+        count among the grids.
     quotas : Path, optional
         CSV with the numbers of grids and micro-grids of villages; these are exact, the rest of the
         totals goes to the other villages.
@@ -93,6 +98,7 @@ class Request:
     norms: Norms | None = None
     previous: Path | None = None
     quotas: Path | None = None
+    dedicated: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse counts that no city could have, and unknown ways of dividing it."""
@@ -115,6 +121,7 @@ class Request:
             self.barriers,
             self.previous,
             self.quotas,
+            self.dedicated,
             *pictures,
         ]
         stamps = [
@@ -172,11 +179,12 @@ def partition(
     _require_overlap(boundaries.villages, imagery)
     houses = _read_houses(request.households)
     previous = None if request.previous is None else store.read_edition(request.previous)
-    townships = _townships(request, boundaries, imagery, (houses, previous, folder))
+    tracts, divided = _tracts(request, boundaries.villages, crs)
+    townships = _townships(request, tracts, imagery, (houses, previous, folder))
     tell("boundaries", 1, 1)
     _each(grow_township, townships, "atoms", engine, tell)
     quotas = _quotas(request, townships, previous)
-    works = [(town, {code: quotas[code] for code in town.codes}) for town in townships]
+    works = [(town, {tract.key: quotas[tract.key] for tract in town.tracts}) for town in townships]
     _each(divide_township, works, "zones", engine, tell)
     tell("edition", 0, 2)
     pieces = gather(townships)
@@ -194,7 +202,7 @@ def partition(
     tell("report", 0, 1)
     report = measure(edition, pieces, codes, houses=houses, norms=request.norms)
     tell("report", 1, 1)
-    return Division(edition, boundaries.repairs, report, findings)
+    return Division(edition, [*boundaries.repairs, *divided], report, findings)
 
 
 def _each(
@@ -255,29 +263,54 @@ def _in_degrees(houses: gpd.GeoDataFrame | None) -> NDArray[np.float64]:
     )
 
 
+def _tracts(
+    request: Request, villages: gpd.GeoDataFrame, crs: str
+) -> tuple[dict[str, list[Tract]], list[Repair]]:
+    """Return the tracts of each township, and which sites were divided between villages."""
+    divided: list[Repair] = []
+    if request.dedicated is None:
+        tracts = whole_villages(villages)
+    else:
+        tracts, divided = cut_out(villages, read_sites(request.dedicated, crs), crs)
+    if request.n_grids < len(tracts):
+        sites = sum(tract.site is not None for tract in tracts)
+        raise QuotaError(
+            f"{request.n_grids} grids for {sites} dedicated sites and {len(tracts) - sites} tracts "
+            "of other land: each needs at least one. Ask for more grids, or give fewer sites."
+        )
+    township = villages.set_index("code")["parent"]
+    grouped: dict[str, list[Tract]] = {}
+    for tract in tracts:
+        grouped.setdefault(str(township[tract.village]), []).append(tract)
+    return dict(sorted(grouped.items())), divided
+
+
 def _townships(
     request: Request,
-    boundaries: Boundaries,
+    tracts: Mapping[str, list[Tract]],
     imagery: Imagery,
     inputs: tuple[gpd.GeoDataFrame | None, Edition | None, Path],
 ) -> list[Township]:
     houses, previous, folder = inputs
     crs = imagery.lattice.crs
-    villages = boundaries.villages.sort_values("code")
-    metric = villages.geometry.to_crs(crs)
-    pixels = float(metric.area.sum()) / imagery.lattice.step**2
+    metric = {
+        code: to_metres(np.array([tract.outline for tract in group], object), crs)
+        for code, group in tracts.items()
+    }
+    area = sum(float(shapely.area(shapes).sum()) for shapes in metric.values())
+    pixels = area / imagery.lattice.step**2
     shapes, points = _metric_houses(houses, crs)
     lines = read_lines(request.barriers, crs)
-    earlier = {} if previous is None else earlier_villages(previous, villages)
+    every = [tract for group in tracts.values() for tract in group]
+    earlier = {} if previous is None else earlier_tracts(previous, every)
     made = []
-    for code, group in villages.groupby("parent", sort=True):
-        box = shapely.box(*metric[group.index].total_bounds).buffer(imagery.lattice.step)
+    for code, group in tracts.items():
+        box = shapely.box(*shapely.total_bounds(metric[code])).buffer(imagery.lattice.step)
         rows = _rows_in(points, box.bounds)
         made.append(
             Township(
-                code=str(code),
-                codes=tuple(group["code"]),
-                outlines=group.geometry.to_numpy(),
+                code=code,
+                tracts=tuple(group),
                 imagery=imagery,
                 houses=points[rows],
                 has_houses=houses is not None,
@@ -289,7 +322,7 @@ def _townships(
                 ),
                 preset=PRESETS[request.preset],
                 quality=request.quality,
-                earlier={code: earlier[code] for code in group["code"] if code in earlier},
+                earlier={t.key: earlier[t.key] for t in group if t.key in earlier},
                 folder=folder,
             )
         )
@@ -322,30 +355,44 @@ def _rows_in(
 def _quotas(
     request: Request, townships: Sequence[Township], previous: Edition | None
 ) -> dict[str, Quota]:
-    """Apportion both counts over the villages: the only step that needs the whole city."""
-    codes: list[str] = []
+    """Apportion both counts over the tracts: the only step that needs the whole city."""
+    land = _land(townships)
+    before = {} if previous is None else counts_by_village(previous)
+    fixed = {code: before[code] for code in land.villages if code in before}
+    if request.quotas is not None:
+        fixed |= read_counts(request.quotas)
+    # A tract that is what it was keeps its counts, unless an office has changed its village's.
+    kept = {
+        tract.key: (len(earlier.grid_codes), len(earlier.codes))
+        for township in townships
+        for tract in township.tracts
+        if (earlier := township.earlier.get(tract.key)) is not None
+        and fixed[tract.village] == before[tract.village]
+    }
+    counts = apportioned(
+        land, (request.n_grids, request.n_microgrids), fixed=fixed, kept=kept, norms=request.norms
+    )
+    return {
+        key: Quota(grids, microgrids, seed_of(key, request.seed))
+        for key, (grids, microgrids) in zip(land.keys, counts.tolist(), strict=True)
+    }
+
+
+def _land(townships: Sequence[Township]) -> Land:
+    keys: list[str] = []
+    villages: list[str] = []
+    kinds: list[str] = []
     weights: list[NDArray[np.float64]] = []
     areas: list[NDArray[np.float64]] = []
     for township in townships:
         with np.load(township.atoms_file) as grown:
-            for number, code in enumerate(township.codes):
-                codes.append(code)
+            for number, tract in enumerate(township.tracts):
+                keys.append(tract.key)
+                villages.append(tract.village)
+                kinds.append("dedicated" if tract.site is not None else kind_of(tract.village))
                 weights.append(grown[f"{number}.weight"])
                 areas.append(grown[f"{number}.area"])
-    before = {} if previous is None else counts_by_village(previous)
-    fixed = {code: before[code] for code in codes if code in before}
-    if request.quotas is not None:
-        fixed |= read_counts(request.quotas)
-    counts = apportioned(
-        Land(codes, weights, areas),
-        (request.n_grids, request.n_microgrids),
-        fixed=fixed,
-        norms=request.norms,
-    )
-    return {
-        code: Quota(grids, microgrids, seed_of(code, request.seed))
-        for code, (grids, microgrids) in zip(codes, counts.tolist(), strict=True)
-    }
+    return Land(keys, villages, kinds, weights, areas)
 
 
 def _info(

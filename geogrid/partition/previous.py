@@ -1,11 +1,15 @@
 """An earlier edition as the start of the next one: grids stay unless a norm is broken."""
 
+from collections.abc import Sequence
+
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
 from geogrid.edition import Edition, to_integers
+from geogrid.partition.tracts import Tract
 from geogrid.partition.zones import Earlier
 
 # Steps of the integer grid that an outline may have been bent by vertices of both its sides.
@@ -14,35 +18,46 @@ _BENT = 3.0
 _ALIKE = 0.9
 
 
-def earlier_villages(previous: Edition, villages: gpd.GeoDataFrame) -> dict[str, Earlier]:
-    """Return how villages were divided whose outline has not changed.
+def earlier_tracts(previous: Edition, tracts: Sequence[Tract]) -> dict[str, Earlier]:
+    """Return by key how tracts were divided whose outline has not changed."""
+    grid = previous.units["grid"].set_index("code")
+    micro = previous.units["microgrid"]
+    of_grid = grid.reindex(micro["parent"])
+    special = of_grid["kind"].to_numpy() == "dedicated"
+    rows_of = micro.groupby(of_grid["parent"].to_numpy(), sort=True).indices
+    number = pd.Series([tract.village for tract in tracts]).value_counts()
+    villages = previous.units["village"].set_index("code").geometry
+    found: list[tuple[Tract, NDArray[np.int64]]] = []
+    before: list[shapely.Geometry] = []
+    for tract in tracts:
+        rows = rows_of.get(tract.village, np.empty(0, np.int64))
+        alone = number[tract.village] == 1 and tract.site is None and not special[rows].any()
+        if not alone:
+            rows = rows[special[rows] == (tract.site is not None)]
+            inside = shapely.point_on_surface(micro.geometry.to_numpy()[rows])
+            rows = rows[shapely.contains(tract.outline, inside)]
+        if len(rows):
+            found.append((tract, rows))
+            polygons = micro.geometry.to_numpy()[rows]
+            before.append(villages[tract.village] if alone else shapely.union_all(polygons))
+    now = np.array([tract.outline for tract, _ in found], object)
+    same = _same_outline(np.array(before, object), now)
+    return {
+        tract.key: _earlier(micro.iloc[rows])
+        for (tract, rows), unchanged in zip(found, same, strict=True)
+        if unchanged
+    }
 
-    Parameters
-    ----------
-    villages : GeoDataFrame
-        Columns code and geometry, on the integer grid.
-    """
-    before = previous.units["village"].set_index("code").geometry
-    now = villages.set_index("code").geometry
-    common = now.index.intersection(before.index)
-    same = common[_same_outline(before[common].to_numpy(), now[common].to_numpy())]
-    grids = previous.units["grid"][["code", "parent"]]
-    microgrids = previous.units["microgrid"]
-    village_of = microgrids["parent"].map(grids.set_index("code")["parent"])
-    found = {}
-    for code, rows in microgrids.groupby(village_of.to_numpy(), sort=True).indices.items():
-        if code not in same:
-            continue
-        own = microgrids.iloc[rows]
-        grid_codes, grid = np.unique(own["parent"].to_numpy(str), return_inverse=True)
-        found[str(code)] = Earlier(
-            polygons=own.geometry.to_numpy(),
-            codes=own["code"].to_numpy(str),
-            grid_codes=grid_codes,
-            grid=grid.astype(np.int32),
-            households=own["households"].to_numpy(np.float64),
-        )
-    return found
+
+def _earlier(own: gpd.GeoDataFrame) -> Earlier:
+    grid_codes, grid = np.unique(own["parent"].to_numpy(str), return_inverse=True)
+    return Earlier(
+        polygons=own.geometry.to_numpy(),
+        codes=own["code"].to_numpy(str),
+        grid_codes=grid_codes,
+        grid=grid.astype(np.int32),
+        households=own["households"].to_numpy(np.float64),
+    )
 
 
 def held_codes(

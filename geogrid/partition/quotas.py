@@ -1,5 +1,6 @@
-"""How many grids and micro-grids each village gets: from a table, from before, or by weight.
+"""How many grids and micro-grids each tract gets: from a table, from before, or by weight.
 
+A tract is a village, or a part of one that is divided on its own; a dedicated site is one grid.
 What an office has fixed for a village is taken as it is. The rest of the exact totals goes to the
 other villages by Webster's method on capped weights. Where norms are given, a household counts in
 proportion to how small the zones of its kind should be, so that kinds with larger zones get fewer.
@@ -9,11 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from geogrid.codes import kind_of
 from geogrid.errors import QuotaError
 from geogrid.partition.apportion import capped, loads, webster
 from geogrid.partition.norms import Norms
@@ -30,9 +32,20 @@ _LISTED = 20
 
 @dataclass(frozen=True, slots=True)
 class Land:
-    """What is apportioned to: villages, and the weight and the area of each one's atoms."""
+    """The tracts, and the weight and the area of each one's atoms.
 
-    codes: Sequence[str]
+    Attributes
+    ----------
+    keys, villages : sequence of text
+        The tracts, and the code of the village of each.
+    kinds : sequence of text
+        `urban`, `rural`, or `dedicated` for a site, which is one grid.
+    weights, areas : sequence of (k,) arrays
+    """
+
+    keys: Sequence[str]
+    villages: Sequence[str]
+    kinds: Sequence[str]
     weights: Sequence[NDArray[np.float64]]
     areas: Sequence[NDArray[np.float64]]
 
@@ -79,12 +92,24 @@ def read_counts(path: Path) -> dict[str, tuple[int, int]]:
 
 
 def apportioned(
-    land: Land, totals: tuple[int, int], *, fixed: Counts, norms: Norms | None = None
+    land: Land,
+    totals: tuple[int, int],
+    *,
+    fixed: Counts,
+    kept: Counts = MappingProxyType({}),
+    norms: Norms | None = None,
 ) -> NDArray[np.int64]:
-    """Return the numbers of grids and micro-grids of each village `(n, 2)`.
+    """Return the numbers of grids and micro-grids of each tract `(n, 2)`.
 
-    Both columns sum to `totals` exactly; every village has at least one grid, at least as many
-    micro-grids as grids, and no more of either than atoms.
+    Both columns sum to `totals` exactly; every tract has at least one grid, a site exactly one, at
+    least as many micro-grids as grids, and no more of either than atoms.
+
+    Parameters
+    ----------
+    fixed : Counts
+        By village.
+    kept : Counts
+        By tract: tracts that are what they were.
 
     Raises
     ------
@@ -92,11 +117,11 @@ def apportioned(
         The totals cannot be reached with what is fixed; villages are named.
     """
     atoms = np.array([len(some) for some in land.weights])
-    given = np.array([fixed.get(code, (0, 0)) for code in land.codes]).reshape(-1, 2)
     _require_known(land, fixed)
+    shares = loads(_by_norm(land, norms, totals[1]), land.areas)
+    given = _given(land, fixed, kept, [float(share.sum()) for share in shares])
     _require_room(land, given, atoms)
     _require_atoms(land, atoms, totals[1])
-    shares = loads(_by_norm(land, norms, totals[1]), land.areas)
     # A fixed number of micro-grids is a limit to the grids as well.
     room = np.where(given[:, 1] > 0, np.minimum(given[:, 1], atoms), atoms)
     grids = _level("grids", capped(shares, totals[0])[0], totals[0], (given[:, 0], None, room))
@@ -104,6 +129,44 @@ def apportioned(
         "micro-grids", capped(shares, totals[1])[0], totals[1], (given[:, 1], grids, atoms)
     )
     return np.column_stack([grids, micros])
+
+
+def _given(land: Land, fixed: Counts, kept: Counts, weights: Sequence[float]) -> NDArray[np.int64]:
+    """Return the counts of each tract as far as they are fixed `(n, 2)`, 0 where not."""
+    given = np.array([kept.get(key, (0, 0)) for key in land.keys]).reshape(-1, 2)
+    site = np.array([kind == "dedicated" for kind in land.kinds])
+    given[site, 0] = 1
+    rows_of = pd.Series(list(land.villages)).groupby(list(land.villages)).indices
+    for village, counts in fixed.items():
+        rows = rows_of[village]
+        if len(rows) == 1 and not site[rows[0]]:
+            given[rows[0]] = counts
+            continue
+        share = np.array(weights)[rows]
+        for level, count in enumerate(counts):
+            if count:
+                least = np.maximum(1, given[rows, 0])
+                open_ = given[rows, level] == 0
+                most = np.where(open_, count, given[rows, level])
+                least = np.where(open_, least, most)
+                _require_between(village, (count, level), (least, most))
+                given[rows, level] = webster(share, count, least=least, most=most)
+    return given
+
+
+def _require_between(
+    village: str,
+    asked: tuple[int, int],
+    limits: tuple[NDArray[np.int64], NDArray[np.int64]],
+) -> None:
+    count, level = asked
+    least, most = (int(limit.sum()) for limit in limits)
+    if not least <= count <= most:
+        raise QuotaError(
+            f"{village} is to have {count} {('grids', 'micro-grids')[level]}; its "
+            f"{len(limits[0])} tracts (dedicated sites, and the land beside them) need {least} at "
+            f"least and can hold {most}. Change the count or the sites."
+        )
 
 
 def _level(
@@ -143,7 +206,7 @@ def _fault(village: str, cells: list[str], found: Counts) -> str:
 
 
 def _require_known(land: Land, fixed: Counts) -> None:
-    unknown = sorted(set(fixed) - set(land.codes))
+    unknown = sorted(set(fixed) - set(land.villages))
     if unknown:
         raise QuotaError(
             f"{len(unknown)} villages with fixed counts are not in the boundaries: "
@@ -155,7 +218,7 @@ def _require_room(land: Land, given: NDArray[np.int64], atoms: NDArray[np.int64]
     full = np.flatnonzero((given > atoms[:, None]).any(axis=1))
     if len(full):
         listed = ", ".join(
-            f"{land.codes[k]} ({given[k].max()} of {atoms[k]})" for k in full[:_LISTED].tolist()
+            f"{land.keys[k]} ({given[k].max()} of {atoms[k]})" for k in full[:_LISTED].tolist()
         )
         raise QuotaError(
             f"{len(full)} villages are to have more units than the imagery shows pieces of land: "
@@ -170,7 +233,7 @@ def _require_atoms(land: Land, atoms: NDArray[np.int64], n_microgrids: int) -> N
     raise QuotaError(
         f"{n_microgrids} micro-grids from {atoms.sum()} pieces of land that the imagery shows: ask "
         "for fewer, or give finer imagery. Villages with the fewest: "
-        + ", ".join(f"{land.codes[k]} ({atoms[k]})" for k in fewest)
+        + ", ".join(f"{land.keys[k]} ({atoms[k]})" for k in fewest)
         + "."
     )
 
@@ -182,6 +245,5 @@ def _by_norm(land: Land, norms: Norms | None, n_microgrids: int) -> Sequence[NDA
     mean = sum(float(some.sum()) for some in land.weights) / n_microgrids
     middle = {kind: (norm.least + norm.most) / 2 for kind, norm in norms.microgrid.items()}
     return [
-        some / middle.get(kind_of(code), mean)
-        for code, some in zip(land.codes, land.weights, strict=True)
+        some / middle.get(kind, mean) for kind, some in zip(land.kinds, land.weights, strict=True)
     ]

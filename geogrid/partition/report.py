@@ -33,7 +33,7 @@ class LevelReport:
         Number of units.
     balance_p5, balance_p50, balance_p95, balance_max : float
         Percentiles of a unit's weight (households, or built-up area) over the mean of its parent's
-        units, less one.
+        units, less one; of the grids, without dedicated ones.
     deviation : float
         Mean absolute deviation of the weight from the city's mean, as a share of it.
     floor : float
@@ -146,13 +146,16 @@ def measure(
     borders = {"grid": grid_borders(edition, micro), "microgrid": micro}
     weak = weak_edges(edition, borders)
     weights = _weights(edition, pieces, codes)
+    tracts = _tracts(edition, pieces, codes)
     cut: dict[str, int] = {}
     empty = None
     if houses is not None:
         shapes = _in_metres(houses, edition.info.working_crs)
         footprints = shapes[shapely.get_dimensions(shapes) == 2]
         cut = buildings_cut(edition, metric["microgrid"], footprints) if len(footprints) else {}
-        empty = empty_microgrids(edition, pieces, metric["microgrid"], shapes)
+        empty = empty_microgrids(
+            edition, pieces, (metric["microgrid"], tracts["microgrid"]), shapes
+        )
     levels = [
         LevelReport(
             level=level,
@@ -160,7 +163,7 @@ def measure(
             weak_edges=int((weak["level"] == level).sum()),
             buildings_cut=cut.get(level),
             buildings_cut_by_villages=cut.get("village"),
-            **_balance(edition, level, weights[level], pieces),
+            **_balance(edition, level, weights[level], (tracts[level], pieces)),
             **_norm(edition, level, norms),
             **_shape(metric[level]),
             **_borders(borders[level], pieces.chance),
@@ -197,21 +200,41 @@ def _weights(
     }
 
 
+def _tracts(
+    edition: Edition, pieces: Pieces, codes: NDArray[np.str_]
+) -> dict[str, NDArray[np.object_]]:
+    """Return the key of the tract of each unit."""
+    table = edition.units["microgrid"]
+    tract = pd.Series(pieces.tract, codes).reindex(table["code"])
+    of_grid = pd.Series(tract.to_numpy(), table["parent"]).groupby(level=0).first()
+    return {
+        "microgrid": tract.to_numpy(object),
+        "grid": of_grid.reindex(edition.units["grid"]["code"]).to_numpy(object),
+    }
+
+
 def _balance(
-    edition: Edition, level: str, load: NDArray[np.float64], pieces: Pieces
+    edition: Edition,
+    level: str,
+    load: NDArray[np.float64],
+    land: tuple[NDArray[np.object_], Pieces],
 ) -> dict[str, Any]:
-    parent = edition.units[level]["parent"].to_numpy()
-    grid = edition.units["grid"].set_index("code")["parent"]
-    village = parent if level == "grid" else grid.reindex(parent).to_numpy()
-    own = against_siblings(load, parent)
+    tract, pieces = land
+    table = edition.units[level]
+    # A site is one grid, whatever it weighs: only the others can be even among themselves.
+    basic = ((table["kind"] != "dedicated") | (level == "microgrid")).to_numpy()
+    if not basic.any():
+        basic = ~basic
+    siblings = tract if level == "grid" else table["parent"].to_numpy()
+    own = against_siblings(load[basic], siblings[basic])
     return {
         "balance_p5": own.p5,
         "balance_p50": own.p50,
         "balance_p95": own.p95,
         "balance_max": own.max,
         "deviation": deviation(load),
-        "floor": floor_of_atoms(load, village, (pieces.atom_weight, pieces.atom_village)),
-        "floor_counts": floor(load, village),
+        "floor": floor_of_atoms(load, tract, (pieces.atom_weight, pieces.atom_tract)),
+        "floor_counts": floor(load, tract),
         "empty": int((load == 0).sum()),
     }
 

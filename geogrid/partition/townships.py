@@ -26,6 +26,7 @@ from geogrid.partition.borders import Evidence, ZoneBorders, evidence, zone_bord
 from geogrid.partition.imagery import Imagery, Lattice, Window, numbered, rasterise
 from geogrid.partition.lines import GivenLines
 from geogrid.partition.previous import held_codes
+from geogrid.partition.tracts import Tract
 from geogrid.partition.vectorise import Outlines, drawn_before, outline_zones
 from geogrid.partition.zones import Continued, Earlier, Preset, assign, carry_on
 from geogrid.schema import EXCHANGE_CRS
@@ -52,10 +53,8 @@ class Township:
 
     Attributes
     ----------
-    codes : tuple of text
-        Codes of its villages.
-    outlines : (v,) polygons
-        Their outlines in EPSG:4490, on the integer grid.
+    tracts : tuple of Tract
+        Its villages, or what they were cut into.
     houses : (h, 3) float64
         East, north (metres in the working CRS) and households of the buildings near it.
     has_houses : bool
@@ -71,14 +70,13 @@ class Township:
     preset : Preset
         What the division favours.
     quality : int
-        How many divisions of a village are tried.
-    earlier : mapping of code to Earlier
-        How its villages were divided before, as far as their outlines are the same.
+        How many divisions of a tract are tried.
+    earlier : mapping of key to Earlier
+        How its tracts were divided before, as far as their outlines are the same.
     """
 
     code: str
-    codes: tuple[str, ...]
-    outlines: NDArray[np.object_]
+    tracts: tuple[Tract, ...]
     imagery: Imagery
     houses: NDArray[np.float64]
     has_houses: bool
@@ -90,6 +88,11 @@ class Township:
     quality: int
     earlier: Mapping[str, Earlier]
     folder: Path
+
+    @property
+    def outlines(self) -> NDArray[np.object_]:
+        """Outlines of the tracts (EPSG:4490)."""
+        return np.array([tract.outline for tract in self.tracts], object)
 
     @property
     def atoms_file(self) -> Path:
@@ -104,7 +107,7 @@ class Township:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """A village's share: numbers of grids and of micro-grids, and the seed of its search."""
+    """A tract's share: numbers of grids and of micro-grids, and the seed of its search."""
 
     n_grids: int
     n_microgrids: int
@@ -112,17 +115,17 @@ class Quota:
 
 
 def seed_of(code: str, seed: int) -> int:
-    """Return a village's own seed, so that no village's result depends on another."""
+    """Return a tract's own seed, so that no tract's result depends on another."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{code}".encode()).digest()[:4], "big") >> 1
 
 
 def grow_township(township: Township) -> None:
-    """Grow and save the atoms of a township's villages.
+    """Grow and save the atoms of a township's tracts.
 
     Raises
     ------
     ImageryError
-        A village is not covered by imagery.
+        A tract is not covered by imagery.
     """
     if township.atoms_file.exists():
         return
@@ -142,22 +145,22 @@ def grow_township(township: Township) -> None:
         row, col = around.row - window.row, around.col - window.col
         part = np.s_[row : row + around.height, col : col + around.width]
         here = Barriers(seen.relief[part], seen.lab[part], seen.built_up[part])
-        saved |= _village_arrays(township, number, (around, owner[part] == number, here))
+        saved |= _tract_arrays(township, number, (around, owner[part] == number, here))
     _save(township.atoms_file, saved)
 
 
 def divide_township(work: tuple[Township, Mapping[str, Quota]]) -> None:
-    """Divide the villages of a township by their quotas and save the polygons."""
+    """Divide the tracts of a township by their quotas and save the polygons."""
     township, quotas = work
     if township.zones_file.exists():
         return
     with np.load(township.atoms_file) as grown:
-        villages = [
-            _divide_village(township, number, grown, quotas[code])
-            for number, code in enumerate(township.codes)
+        parts = [
+            _divide_tract(township, number, grown, quotas[tract.key])
+            for number, tract in enumerate(township.tracts)
         ]
-    rings = integer_rings(np.concatenate([village.outlines.polygons for village in villages]))
-    sizes = [len(village.grid) for village in villages]
+    rings = integer_rings(np.concatenate([part.outlines.polygons for part in parts]))
+    sizes = [len(part.grid) for part in parts]
     before = np.cumsum([0, *sizes[:-1]])
     _save(
         township.zones_file,
@@ -165,28 +168,25 @@ def divide_township(work: tuple[Township, Mapping[str, Quota]]) -> None:
             "xy": rings.xy,
             "starts": rings.starts,
             "owners": rings.owners,
-            "village": np.repeat(np.arange(len(villages)), sizes),
-            "grid": np.concatenate([village.grid for village in villages]),
-            "weight": np.concatenate([village.weight for village in villages]),
-            "inserted": np.concatenate([village.outlines.inserted for village in villages]),
+            "tract": np.repeat(np.arange(len(parts)), sizes),
+            "grid": np.concatenate([part.grid for part in parts]),
+            "weight": np.concatenate([part.weight for part in parts]),
+            "inserted": np.concatenate([part.outlines.inserted for part in parts]),
             "pairs": np.concatenate(
-                [
-                    village.borders.zones + first
-                    for village, first in zip(villages, before, strict=True)
-                ]
+                [part.borders.zones + first for part, first in zip(parts, before, strict=True)]
             ),
-            "along": np.concatenate([_along(village.borders) for village in villages]),
-            "chance": np.array([village.chance for village in villages]),
-            "atom_weight": np.concatenate([village.atom_weight for village in villages]),
-            "atoms": np.array([len(village.atom_weight) for village in villages]),
-            "held": np.concatenate([village.held for village in villages]),
-            "held_grid": np.concatenate([village.held_grid for village in villages]),
+            "along": np.concatenate([_along(part.borders) for part in parts]),
+            "chance": np.array([part.chance for part in parts]),
+            "atom_weight": np.concatenate([part.atom_weight for part in parts]),
+            "atoms": np.array([len(part.atom_weight) for part in parts]),
+            "held": np.concatenate([part.held for part in parts]),
+            "held_grid": np.concatenate([part.held_grid for part in parts]),
         },
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Village:
+class _Divided:
     outlines: Outlines
     grid: NDArray[np.int32]
     weight: NDArray[np.float64]
@@ -197,18 +197,18 @@ class _Village:
     held_grid: NDArray[np.str_]
 
 
-def _divide_village(
+def _divide_tract(
     township: Township, number: int, grown: Mapping[str, NDArray[Any]], quota: Quota
-) -> _Village:
+) -> _Divided:
     lattice = township.imagery.lattice
-    village, window, shown = _load_village(grown, number)
-    code = township.codes[number]
-    earlier = township.earlier.get(code)
-    found = None if earlier is None else _continued(township, village, window, (earlier, quota))
+    atoms, window, shown = _load_tract(grown, number)
+    tract = township.tracts[number]
+    earlier = township.earlier.get(tract.key)
+    found = None if earlier is None else _continued(township, atoms, window, (earlier, quota))
     if found is None:
         earlier = None
         grid, microgrid = assign(
-            village,
+            atoms,
             n_grids=quota.n_grids,
             n_microgrids=quota.n_microgrids,
             seed=quota.seed,
@@ -217,13 +217,12 @@ def _divide_village(
         )
     else:
         grid, microgrid = found.grid, found.microgrid
-    outline = township.outlines[number]
     if earlier is not None and found is not None and found.same:
-        drawn = drawn_before(earlier.polygons, outline)
+        drawn = drawn_before(earlier.polygons, tract.outline)
     else:
         drawn = outline_zones(
-            np.append(microgrid, np.int32(-1))[village.labels],
-            outline,
+            np.append(microgrid, np.int32(-1))[atoms.labels],
+            tract.outline,
             lattice,
             window,
             pyproj.Transformer.from_crs(lattice.crs, EXCHANGE_CRS, always_xy=True),
@@ -231,15 +230,15 @@ def _divide_village(
         )
     grid_of = np.zeros(quota.n_microgrids, np.int32)
     grid_of[microgrid] = grid
-    weight = np.bincount(microgrid, village.weight, quota.n_microgrids).astype(np.float64)
-    borders = zone_borders(village, microgrid, shown, step=lattice.step)
-    chance = np.append(shown.chance, 1.0) * village.area.sum()
+    weight = np.bincount(microgrid, atoms.weight, quota.n_microgrids).astype(np.float64)
+    borders = zone_borders(atoms, microgrid, shown, step=lattice.step)
+    chance = np.append(shown.chance, 1.0) * atoms.area.sum()
     held, held_grid = held_codes(earlier, drawn.polygons, grid_of)
-    return _Village(drawn, grid_of, weight, borders, chance, village.weight, held, held_grid)
+    return _Divided(drawn, grid_of, weight, borders, chance, atoms.weight, held, held_grid)
 
 
 def _continued(
-    township: Township, village: Atoms, window: Window, before: tuple[Earlier, Quota]
+    township: Township, atoms: Atoms, window: Window, before: tuple[Earlier, Quota]
 ) -> Continued | None:
     """Carry on from the earlier micro-grids that hold most of each atom."""
     earlier, quota = before
@@ -248,14 +247,14 @@ def _continued(
         return None
     metric = to_metres(earlier.polygons, lattice.crs)
     zones = rasterise(metric, np.arange(n, dtype=np.int32), lattice, window)
-    both = (village.labels >= 0) & (zones >= 0)
-    pairs = village.labels[both].astype(np.int64) * n + zones[both]
+    both = (atoms.labels >= 0) & (zones >= 0)
+    pairs = atoms.labels[both].astype(np.int64) * n + zones[both]
     key, pixels = np.unique(pairs, return_counts=True)
-    start = np.full(len(village), -1, np.int32)
+    start = np.full(len(atoms), -1, np.int32)
     # The last of the rows of an atom wins, which is where most of its pixels are.
     order = np.argsort(pixels, kind="stable")
     start[key[order] // n] = key[order] % n
-    return carry_on(village, start, earlier, seed=quota.seed, preset=township.preset)
+    return carry_on(atoms, start, earlier, seed=quota.seed, preset=township.preset)
 
 
 def _along(borders: ZoneBorders) -> NDArray[np.float64]:
@@ -290,7 +289,7 @@ def _require_imagery(
     step = township.imagery.lattice.step
     places = shapely.get_coordinates(shapely.point_on_surface(township.outlines[bad]))
     listed = "; ".join(
-        f"{township.codes[k]} near {lon:.5f}, {lat:.5f}: "
+        f"{township.tracts[k].key} near {lon:.5f}, {lat:.5f}: "
         + (f"{missing[k] * step**2 / 1e6:.3f} km² ({missing[k] / land[k]:.0%})" if land[k] else
            f"smaller than a pixel of {step:g} m")
         for k, (lon, lat) in zip(bad[:20].tolist(), places[:20].tolist(), strict=True)
@@ -330,10 +329,10 @@ def _walls(lines: GivenLines, lattice: Lattice, window: Window) -> NDArray[np.bo
     return walls > 0
 
 
-def _village_arrays(
+def _tract_arrays(
     township: Township, number: int, land: tuple[Window, NDArray[np.bool_], Barriers]
 ) -> dict[str, NDArray[Any]]:
-    """Grow one village and return its arrays, named by its number."""
+    """Grow one tract and return its arrays, named by its number."""
     window, inside, seen = land
     lattice = township.imagery.lattice
     buildings = numbered(_near(township.footprints, lattice, window), lattice, window)
@@ -344,7 +343,7 @@ def _village_arrays(
     households = _house_raster(township, window)
     mass = np.float32(township.atoms_per_pixel) * (1 + _BUILT_UP_WORTH * seen.built_up)
     mass += np.float32(_ATOMS_BY_HOUSEHOLDS / township.households_per_microgrid) * households
-    village = grow(
+    atoms = grow(
         relief,
         inside,
         mass=mass,
@@ -352,8 +351,8 @@ def _village_arrays(
         buildings=buildings,
         heaviest=_HEAVIEST * township.households_per_microgrid,
     )
-    arrays = {field.name: getattr(village, field.name) for field in fields(village)}
-    shown = evidence(village, relief.relief, inside)
+    arrays = {field.name: getattr(atoms, field.name) for field in fields(atoms)}
+    shown = evidence(atoms, relief.relief, inside)
     arrays |= {field.name: getattr(shown, field.name) for field in fields(shown)}
     arrays |= _runs(arrays.pop("labels")) | {"place": np.array([window.row, window.col])}
     return {f"{number}.{name}": array for name, array in arrays.items()}
@@ -367,7 +366,7 @@ def _runs(labels: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
     return {"runs": flat[starts], "lengths": lengths, "shape": np.array(labels.shape)}
 
 
-def _load_village(grown: Mapping[str, NDArray[Any]], number: int) -> tuple[Atoms, Window, Evidence]:
+def _load_tract(grown: Mapping[str, NDArray[Any]], number: int) -> tuple[Atoms, Window, Evidence]:
     names = [field.name for field in fields(Atoms) if field.name != "labels"]
     arrays = {name: grown[f"{number}.{name}"] for name in names}
     row, col = grown[f"{number}.place"].tolist()
