@@ -147,10 +147,20 @@ def test_a_tower_takes_one_micro_grid_and_leaves_the_others_to_the_rest() -> Non
     load[44] = 200.0
     grid, microgrid = zones.nest(lattice(10, load), 1, 10, (TERMS, TERMS), np.random.default_rng(0))
     assert set(grid) == {0}
-    sizes = np.sort(np.bincount(microgrid))
-    assert sizes[0] == 1
-    assert sizes[1] >= 9
-    assert sizes[-1] <= 13
+    sizes = np.bincount(microgrid)
+    tower = microgrid[44]
+    assert 2 <= sizes[tower] <= 3  # some room, a quarter of the mean
+    assert np.delete(sizes, tower).min() >= 9
+    assert sizes.max() <= 13
+
+
+def test_a_tower_in_the_middle_of_a_quarter_is_no_island() -> None:
+    load = np.full(144, 0.01)
+    load[[13, 22, 66, 121, 130]] = 1.0  # four corners and the middle
+    for seed in range(5):
+        zone = zones.divide(lattice(12, load), 5, TERMS, np.random.default_rng(seed))
+        assert len(set(zone[[13, 22, 66, 121, 130]])) == 5
+        assert np.bincount(zone).min() >= 0.25 * 144 / 5
 
 
 def test_no_zone_crosses_a_river_without_a_bridge() -> None:

@@ -3,10 +3,13 @@
 What a division is judged by is its *energy*, the sum over its zones of
 
     evenness * (off² + 10 * excess²) + rim² / (4 pi area) + thrift * rim / sqrt(mean area)
+        + 4 * cramped²
 
 where `off` is how far the load is from the mean, as a share of it, `excess` what of that is beyond
-a tolerance, and `rim` the outline, cheaper where it is seen: balance, compactness (the inverse of
-Polsby-Popper's ratio) and the length of new line.
+a tolerance, `rim` the outline, cheaper where it is seen, and `cramped` what a zone lacks of a
+quarter of the mean area, as a share of that quarter: balance, compactness (the inverse of
+Polsby-Popper's ratio), the length of new line, and room, without which a zone of a few large
+buildings is an island inside another one.
 """
 
 from typing import NamedTuple
@@ -19,6 +22,10 @@ from geogrid._kernels.trees import Graph
 
 # What goes beyond the tolerance costs so many times more.
 _STRICTNESS = 10.0
+# Of 5,400 micro-grids of a town of slab blocks 689 were islands without room as an aim, 234 with
+# this weight, 139 with 6, at Polsby-Popper .621, .585 and .572.
+_ROOM = 4.0
+_ROOM_SHARE = 0.25
 # Hot enough to leave a bad start, cold at the end; in units of the energy.
 _HEAT = 0.3
 
@@ -181,6 +188,8 @@ def _energy(load: float, land: float, rim: float, mean: float, side: float, term
     off = abs(load - mean) / mean
     excess = max(off - terms.tolerance, 0.0)
     shape = rim * rim / (4 * np.pi * max(land, 1e-9)) + terms.thrift * rim / side
+    cramped = max(1.0 - land / (_ROOM_SHARE * side * side), 0.0)
+    shape += _ROOM * cramped * cramped
     return terms.evenness * (off * off + _STRICTNESS * excess * excess) + shape
 
 
