@@ -13,12 +13,12 @@ import geopandas as gpd
 
 from geogrid import store
 from geogrid.codes import LEVELS
+from geogrid.coverage.edges import HalfEdges, half_edges, on_integer_grid
 from geogrid.coverage.findings import Finding, Findings, finding
 from geogrid.coverage.layers import Layer, metric_crs, prepared
 from geogrid.coverage.nesting import nesting_findings
 from geogrid.coverage.places import coverage_findings
 from geogrid.coverage.rows import column_findings, unit_findings
-from geogrid.coverage.topology import HalfEdges, half_edges, on_integer_grid
 from geogrid.edition import Edition
 from geogrid.errors import BoundaryError, DataError, UsageError
 

@@ -18,6 +18,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
+from geogrid.coverage.edges import half_edges, is_polygonal, on_integer_grid, outline
 from geogrid.coverage.faults import (
     Faces,
     covering,
@@ -30,7 +31,6 @@ from geogrid.coverage.faults import (
 from geogrid.coverage.findings import Finding, Point, finding
 from geogrid.coverage.layers import metric_crs
 from geogrid.coverage.patch import rebuild
-from geogrid.coverage.topology import half_edges, is_polygonal, on_integer_grid, outline
 from geogrid.edition import snap, to_degrees
 from geogrid.errors import BoundaryError
 from geogrid.schema import EXCHANGE_CRS, GRID_UNIT, require_columns

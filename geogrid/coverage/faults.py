@@ -12,7 +12,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from geogrid.coverage.topology import HalfEdges
+from geogrid.coverage.edges import HalfEdges
 from geogrid.edition import to_degrees, to_metres
 
 _NEAR = 1e-3

@@ -9,8 +9,8 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
+from geogrid.coverage.edges import HalfEdges, half_edges, is_polygonal, on_integer_grid
 from geogrid.coverage.findings import Point
-from geogrid.coverage.topology import HalfEdges, half_edges, is_polygonal, on_integer_grid
 from geogrid.schema import EXCHANGE_CRS
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from geogrid.coverage.edges import OUTLINE, HalfEdges, match
 from geogrid.coverage.faults import covering, grouped, residual_faces, unmatched_vertices
 from geogrid.coverage.findings import Finding, finding
 from geogrid.coverage.layers import Layer
 from geogrid.coverage.places import at_face
 from geogrid.coverage.rows import at_unit
-from geogrid.coverage.topology import OUTLINE, HalfEdges, match
 from geogrid.edition import to_degrees
 
 

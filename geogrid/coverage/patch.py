@@ -12,7 +12,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from geogrid.coverage.topology import half_edges, match
+from geogrid.coverage.edges import half_edges, match
 from geogrid.edition import to_degrees
 
 _NOBODY = -1  # not given out yet

@@ -9,6 +9,14 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
+from geogrid.coverage.edges import (
+    OUTLINE,
+    HalfEdges,
+    Pairing,
+    is_polygonal,
+    match,
+    outline,
+)
 from geogrid.coverage.faults import (
     Faces,
     covering,
@@ -19,14 +27,6 @@ from geogrid.coverage.faults import (
 )
 from geogrid.coverage.findings import Finding, finding
 from geogrid.coverage.layers import Layer
-from geogrid.coverage.topology import (
-    OUTLINE,
-    HalfEdges,
-    Pairing,
-    is_polygonal,
-    match,
-    outline,
-)
 from geogrid.edition import to_degrees
 from geogrid.schema import EXCHANGE_CRS
 

@@ -8,9 +8,9 @@ import pandas as pd
 import shapely
 
 from geogrid.codes import CodeScheme
+from geogrid.coverage.edges import is_polygonal
 from geogrid.coverage.findings import Finding, Point, finding
 from geogrid.coverage.layers import Layer, text_of
-from geogrid.coverage.topology import is_polygonal
 from geogrid.schema import require_columns
 
 

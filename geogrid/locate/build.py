@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from geogrid._kernels import cells as cell_kernels
 from geogrid._kernels import locate as kernels
-from geogrid._kernels.topology import pair
+from geogrid._kernels.edges import pair
 from geogrid.codes import LEVELS, parent_level
 from geogrid.edition import Edition, Rings
 from geogrid.errors import DataError

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from geogrid.coverage.topology import HalfEdges, half_edges, match
+from geogrid.coverage.edges import edge_metres, half_edges, match
 from geogrid.edition import Edition, to_degrees
 from geogrid.partition.assemble import Pieces
 from geogrid.partition.zones import SEEN
@@ -61,7 +60,7 @@ def microgrid_borders(edition: Edition, pieces: Pieces, codes: NDArray[np.str_])
     sides = np.column_stack(
         [edges.owners[once], np.where(twin[once] < 0, -1, edges.owners[twin[once]])]
     )
-    length = _metres(edges[once], edition.info.working_crs)
+    length = edge_metres(edges[once].ends, edition.info.working_crs)
     tract = pd.factorize(pd.Series(pieces.tract, codes).reindex(table["code"]))[0]
     inner = (sides[:, 1] >= 0) & (tract[sides[:, 0]] == tract[sides[:, 1]])
     key, row = np.unique(_key(sides[inner], len(table)), return_inverse=True)
@@ -151,14 +150,6 @@ def _lines(ends: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.obj
     parts, of = shapely.get_parts(shapely.line_merge(loose), return_index=True)
     joined: NDArray[np.object_] = shapely.normalize(shapely.multilinestrings(parts, indices=of))
     return joined
-
-
-def _metres(edges: HalfEdges, crs: str) -> NDArray[np.float64]:
-    project = pyproj.Transformer.from_crs(EXCHANGE_CRS, crs, always_xy=True)
-    degrees = to_degrees(edges.ends)
-    x, y = project.transform(degrees[:, [0, 2]], degrees[:, [1, 3]])
-    length: NDArray[np.float64] = np.hypot(x[:, 1] - x[:, 0], y[:, 1] - y[:, 0])
-    return length
 
 
 def _key(sides: NDArray[np.int64], n: int) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from geogrid import store
 from geogrid.coverage.clean import Repair, clean_villages
-from geogrid.coverage.topology import is_polygonal, on_integer_grid
+from geogrid.coverage.edges import is_polygonal, on_integer_grid
 from geogrid.edition import to_metres
 from geogrid.errors import BoundaryError
 from geogrid.schema import EXCHANGE_CRS, GRID_UNIT

@@ -1,0 +1,140 @@
+"""Half-edges of polygons, their twins, and what is left over.
+
+Everything here is integer: two vertices are equal or they are not.
+"""
+
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from geogrid._kernels.edges import pair
+from geogrid.edition import integer_rings, snap, to_degrees
+from geogrid.errors import CoordinateError
+from geogrid.schema import EXCHANGE_CRS, require_crs
+
+OUTLINE = -1
+"""Owner of the half-edges of a container's outline."""
+
+_POLYGONAL = (3, 6)  # GEOS type ids of Polygon and MultiPolygon
+_UNSHIFTED_DATUMS = ("Xian 1980", "Beijing 1954", "New Beijing")
+
+
+@dataclass(frozen=True, slots=True)
+class HalfEdges:
+    """Directed edges of polygons.
+
+    Attributes
+    ----------
+    ends : (e, 4) int64
+        x0 y0 x1 y1 in steps of the integer grid; the polygon lies on the left.
+    owners : (e,) int64
+        Row of the polygon, or `OUTLINE`.
+    """
+
+    ends: NDArray[np.int64]
+    owners: NDArray[np.int64]
+
+    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "HalfEdges":
+        """Return some of the half-edges."""
+        return HalfEdges(self.ends[rows], self.owners[rows])
+
+    def __len__(self) -> int:
+        """Return the number of half-edges."""
+        return len(self.ends)
+
+    def reversed(self, owner: int = OUTLINE) -> "HalfEdges":
+        """Return the edges the other way round, all of one owner."""
+        return HalfEdges(self.ends[:, [2, 3, 0, 1]], np.full(len(self), owner, np.int64))
+
+    def joined(self, other: "HalfEdges") -> "HalfEdges":
+        """Return these half-edges and then the other ones."""
+        return HalfEdges(
+            np.vstack([self.ends, other.ends]), np.concatenate([self.owners, other.owners])
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Which half-edge is whose twin.
+
+    Attributes
+    ----------
+    twin : (e,) int64
+        Row of the twin, -1 for none.
+    first : (e,) int64
+        Row of the first equal half-edge (same ends, same direction), -1 if there is none before.
+    """
+
+    twin: NDArray[np.int64]
+    first: NDArray[np.int64]
+
+    @property
+    def unmatched(self) -> NDArray[np.bool_]:
+        """Half-edges without a twin."""
+        return self.twin < 0
+
+
+def half_edges(geometries: NDArray[np.object_]) -> HalfEdges:
+    """Return the half-edges of polygons and multipolygons (degrees); other rows have none."""
+    usable = np.flatnonzero(is_polygonal(geometries))
+    parts, index = shapely.get_parts(geometries[usable], return_index=True)
+    whole = ~shapely.is_empty(parts)
+    ends, owners = integer_rings(parts[whole]).half_edges()
+    long = (ends[:, :2] != ends[:, 2:]).any(axis=1)
+    return HalfEdges(ends[long], usable[index[whole]][owners[long]])
+
+
+def match(edges: HalfEdges, labels: NDArray[np.int64] | None = None) -> Pairing:
+    """Pair every half-edge with its twin among the half-edges of equal label."""
+    if labels is None:
+        labels = np.zeros(len(edges), np.int64)
+    return Pairing(*pair(np.ascontiguousarray(edges.ends), labels))
+
+
+def outline(edges: HalfEdges) -> HalfEdges:
+    """Return the half-edges that no twin takes away, such as the outline of a coverage."""
+    return edges[match(edges).unmatched]
+
+
+def edge_metres(ends: NDArray[np.int64], crs: str) -> NDArray[np.float64]:
+    """Return the lengths of edges `(e, 4)` between their projected ends, metres in `crs`."""
+    project = pyproj.Transformer.from_crs(EXCHANGE_CRS, crs, always_xy=True)
+    degrees = to_degrees(ends)
+    x, y = project.transform(degrees[:, [0, 2]], degrees[:, [1, 3]])
+    length: NDArray[np.float64] = np.hypot(x[:, 1] - x[:, 0], y[:, 1] - y[:, 0])
+    return length
+
+
+def is_polygonal(geometries: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Return which rows are polygons or multipolygons with finite coordinates."""
+    polygonal = np.isin(shapely.get_type_id(geometries), _POLYGONAL)
+    bounds = shapely.bounds(geometries)
+    usable: NDArray[np.bool_] = polygonal & np.isfinite(bounds).all(axis=1)
+    return usable
+
+
+def on_integer_grid(frame: gpd.GeoDataFrame, what: str) -> NDArray[np.object_]:
+    """Return the geometries of `frame` in EPSG:4490, two-dimensional, on the integer grid.
+
+    Raises
+    ------
+    DataError
+        The frame does not say its reference system.
+    CoordinateError
+        The reference system is on a datum that cannot be converted to CGCS2000 without local
+        parameters: PROJ would apply no shift at all and say nothing.
+    """
+    require_crs(frame, what)
+    if any(name in str(frame.crs.geodetic_crs) for name in _UNSHIFTED_DATUMS):
+        raise CoordinateError(
+            f"{what} is in {frame.crs.name}, which cannot be converted to CGCS2000 without the "
+            "parameters kept by the surveying office. Have it converted there first."
+        )
+    same = frame.crs.to_epsg() == int(EXCHANGE_CRS.split(":")[1])
+    shapes = frame.geometry if same else frame.geometry.to_crs(EXCHANGE_CRS)
+    snapped: NDArray[np.object_] = snap(shapely.force_2d(shapes.to_numpy()))
+    return snapped
