@@ -12,6 +12,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _SOURCES = {
+    "Checklist": ("geogrid.coverage.checklist", "Checklist"),
     "Edition": ("geogrid.edition", "Edition"),
     "Gazetteer": ("geogrid.gazetteer", "Gazetteer"),
     "Locator": ("geogrid.locate", "Locator"),

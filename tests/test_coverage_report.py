@@ -8,14 +8,14 @@ import shapely
 
 from geogrid import store
 from geogrid.codes import LEVELS
-from geogrid.coverage import as_text, check_layers, write
+from geogrid.coverage import as_text, check, write
 from geogrid.errors import UsageError
 
 
 @pytest.fixture(scope="module")
 def findings(toy_edition):
     layers = {level: toy_edition[level] for level in LEVELS}
-    return check_layers(layers | {"microgrid": layers["microgrid"].drop(index=[100, 0])})
+    return check(layers | {"microgrid": layers["microgrid"].drop(index=[100, 0])})
 
 
 def test_json_has_the_documented_shape(findings, tmp_path):

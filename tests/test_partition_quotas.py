@@ -7,7 +7,7 @@ import pytest
 
 from geogrid.codes import kind_of
 from geogrid.errors import QuotaError
-from geogrid.partition.norms import Norms
+from geogrid.norms import Norms
 from geogrid.partition.quotas import Land, apportioned, read_counts
 
 TOWN, FARM, HAMLET = "411602001001", "411602001201", "411602001202"

@@ -15,9 +15,9 @@ from geogrid.cli.figures import report_text
 from geogrid.codes import LEVELS
 from geogrid.edition import Edition, EditionInfo, to_degrees, to_metres, uid_of
 from geogrid.errors import DataError, UsageError
+from geogrid.norms import Norm, Norms
 from geogrid.partition import report_files
 from geogrid.partition.assemble import Pieces
-from geogrid.partition.norms import Norm, Norms
 from geogrid.partition.report import LevelReport, Report, measure
 
 V1, V2 = "411602001001", "411602001002"

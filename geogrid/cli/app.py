@@ -159,8 +159,8 @@ def partition(
     console = Console(lang, quiet)
     with errors_as_exit_codes(console):
         from geogrid.cli.jobs import divide, division_json, division_text
+        from geogrid.norms import Norms
         from geogrid.partition.imagery import ImagerySource
-        from geogrid.partition.norms import Norms
         from geogrid.partition.pipeline import Request
 
         source = ImagerySource(
@@ -193,10 +193,11 @@ def check(
     with errors_as_exit_codes(console):
         from geogrid.coverage import report as reports
         from geogrid.coverage.check import check_file
+        from geogrid.coverage.checklist import Checklist
 
         wanted = {"grid": grids, "microgrid": microgrids}
         expected = {level: count for level, count in wanted.items() if count is not None}
-        findings = check_file(file, boundary, expected)
+        findings = check_file(file, boundary, Checklist(expected=expected))
         if report is not None:
             reports.write(findings, report)
         _answer(findings.to_dict(), reports.as_text(findings, lang), as_json)

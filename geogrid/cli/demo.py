@@ -10,6 +10,7 @@ from geogrid.cli.console import Console, Meter
 from geogrid.cli.figures import padded, report_text
 from geogrid.cli.jobs import divide, division_json
 from geogrid.coverage.check import check
+from geogrid.coverage.checklist import Checklist
 from geogrid.coverage.findings import Findings
 from geogrid.errors import DataError
 from geogrid.locate import LocateSummary, Locator, locate_file
@@ -127,7 +128,7 @@ def run_demo(plan: Demo, console: Console) -> Summary:
     with Meter() as meter:
         edition = store.read_edition(city)
         expected = {level: n for level, n in division.edition.counts().items() if "grid" in level}
-        findings = check(edition, expected=expected)
+        findings = check(edition, rules=Checklist(expected=expected))
     stages.append(_stage("读回并检查", "read back and check", meter))
     if not findings.ok:
         raise DataError(f"the coverage has faults: {findings[0].message_en}")

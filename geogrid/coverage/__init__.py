@@ -31,19 +31,24 @@ width
 All of this is decided on integer coordinates (steps of 1e-8 degree), so "equal" means equal.
 """
 
-from geogrid.coverage.check import check, check_file, check_layers
+from geogrid.coverage.check import check, check_file
+from geogrid.coverage.checklist import Checklist, KnownFault, read_exceptions
 from geogrid.coverage.clean import Repair, clean_villages
 from geogrid.coverage.findings import Finding, Findings
 from geogrid.coverage.report import as_text, write
+from geogrid.coverage.topology import Topology
 
 __all__ = [
+    "Checklist",
     "Finding",
     "Findings",
+    "KnownFault",
     "Repair",
+    "Topology",
     "as_text",
     "check",
     "check_file",
-    "check_layers",
     "clean_villages",
+    "read_exceptions",
     "write",
 ]

@@ -5,58 +5,161 @@ step, finding places, runs only where half-edges are left without a twin.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
+import shapely
 
 from geogrid import store
 from geogrid.codes import LEVELS
+from geogrid.coverage.checklist import Checklist
 from geogrid.coverage.edges import HalfEdges, half_edges, on_integer_grid
 from geogrid.coverage.findings import Finding, Findings, finding
+from geogrid.coverage.inventory import inventory_findings
 from geogrid.coverage.layers import Layer, metric_crs, prepared
+from geogrid.coverage.local import neighbourhoods
 from geogrid.coverage.nesting import nesting_findings
-from geogrid.coverage.places import coverage_findings
+from geogrid.coverage.places import Look, coverage_findings
 from geogrid.coverage.rows import column_findings, unit_findings
 from geogrid.edition import Edition
 from geogrid.errors import BoundaryError, DataError, UsageError
 
 _log = logging.getLogger(__name__)
 
+EVERYTHING = Checklist()
+"""All rules, and nothing to compare with but the polygons."""
+
 
 def check(
-    edition: Edition,
-    *,
+    city: Edition | Mapping[str, gpd.GeoDataFrame],
     container: gpd.GeoDataFrame | None = None,
-    expected: Mapping[str, int] | None = None,
+    rules: Checklist = EVERYTHING,
+    *,
+    around: Iterable[str] | None = None,
 ) -> Findings:
-    """Check that every level of an edition fills the city, level by level.
+    """Check that every level fills the container, edge by edge, and fits the level above.
 
     Parameters
     ----------
-    edition : Edition
+    city : Edition or mapping of level to GeoDataFrame
+        Raw layers need a column `code` and a reference system; any subset of the levels will do,
+        and each may be in another system.
     container : GeoDataFrame, optional
-        Polygons of the area to fill, in any reference system; the edition's city by default.
-    expected : mapping of level to int, optional
-        Number of units that each level must have.
+        Polygons of the area to fill, in any reference system. Without it the topmost level is what
+        the levels below have to fill; of that level itself only inner gaps can be known.
+    rules : Checklist
+        Which rules, with what beside the polygons, and which faults are known.
+    around : codes, optional
+        Look at the neighbourhood of these units only, on every level: after an edit. Counts and
+        coverage rates are those of the neighbourhood.
 
     Returns
     -------
     Findings
-        Empty if nothing is wrong: no fault of even one step (1 mm) is missed.
+        Empty if nothing is wrong: no fault of even one step (1 mm) is missed. By level from the
+        top, then as they were found.
+
+    Raises
+    ------
+    DataError
+        A layer has no column `code` or no reference system.
+    UsageError
+        A level does not exist, or a code in `around`.
     """
-    return check_layers(
-        {level: edition.units[level] for level in LEVELS},
-        container=container,
-        expected=expected,
-        working_crs=edition.info.working_crs,
-    )
+    if around is not None:
+        return _check_around(city, container, rules, around)
+    frames = city.units if isinstance(city, Edition) else city
+    unknown = [level for level in (*frames, *rules.expected) if level not in LEVELS]
+    if unknown or not frames:
+        raise UsageError(f"levels are {', '.join(LEVELS)}; given {', '.join(unknown) or 'none'}")
+    found: list[Finding] = []
+    ready: dict[str, Layer] = {}
+    for level in (level for level in LEVELS if level in frames):
+        found += column_findings(frames[level], level)
+        ready[level] = prepared(frames[level], level)
+    top = next(iter(ready.values()))
+    crs = city.info.working_crs if isinstance(city, Edition) else metric_crs(top.shapes)
+    given = None if container is None else _outline_given(container)
+    look = Look(crs, rules.sliver_width, exact=given is None)
+    rates: dict[str, float] = {}
+    above: Layer | None = None
+    faulty = False
+    for level, layer in ready.items():
+        found += unit_findings(layer, crs)
+        fills = given if given is not None else (None if above is None else top.edges)
+        places, rates[level] = coverage_findings(layer, fills, look)
+        found += places
+        faulty = faulty or bool(places)
+        if above is not None:
+            found += nesting_findings(layer, above, crs, explained=faulty)
+        above = layer
+    found += inventory_findings(ready, dict(frames), rules, crs)
+    found += _count_findings(ready, rules.expected)
+    counts = {level: len(each) for level, each in ready.items()}
+    return Findings(tuple(_told(found, ready, rules)), rates, counts)
 
 
-def check_file(
-    path: Path, boundary: Path | None = None, expected: Mapping[str, int] | None = None
+def _check_around(
+    city: Edition | Mapping[str, gpd.GeoDataFrame],
+    container: gpd.GeoDataFrame | None,
+    rules: Checklist,
+    around: Iterable[str],
 ) -> Findings:
+    """Check the neighbourhood of some units of an edition."""
+    if not isinstance(city, Edition) or container is not None:
+        raise UsageError("around= looks into an edition, which is its own container.")
+    crs = city.info.working_crs
+    found: list[Finding] = []
+    rates: dict[str, float] = {}
+    area = city.units[LEVELS[0]].geometry.iloc[0]
+    near = neighbourhoods(city, around)
+    faulty = False
+    for level, each in near.items():
+        found += unit_findings(each.layer.of(np.flatnonzero(each.looked_at)), crs)
+        look = Look(crs, rules.sliver_width, exact=True, rows=each.looked_at, area=area)
+        places, rates[level] = coverage_findings(each.layer, each.outline, look)
+        found += places
+        faulty = faulty or bool(places)
+        if each.parents is not None:
+            found += nesting_findings(each.children, each.parents, crs, explained=faulty)
+    layers = {level: each.layer for level, each in near.items()}
+    counts = {level: len(each) for level, each in layers.items()}
+    return Findings(tuple(_told(found, layers, rules)), rates, counts)
+
+
+def _told(
+    found: Iterable[Finding], layers: Mapping[str, Layer], rules: Checklist
+) -> Iterator[Finding]:
+    """Yield the findings asked for, with the village at their place, known ones as notes."""
+    kept = [each for each in found if rules.only is None or each.rule in rules.only]
+    names = _villages_near(kept, layers)
+    excuses = {(known.code, known.rule): known.reason for known in rules.exceptions}
+    for each, near in zip(kept, names, strict=True):
+        keys = [(code, rule) for code in each.codes for rule in (each.rule, "*")]
+        reason = next((excuses[key] for key in keys if key in excuses), each.excused)
+        severity = "note" if reason else each.severity
+        yield replace(each, near=near, excused=reason, severity=severity)
+
+
+def _villages_near(found: list[Finding], layers: Mapping[str, Layer]) -> list[str]:
+    """Return the name of the village at each finding, or of the nearest one."""
+    names = [""] * len(found)
+    rows = [row for row, each in enumerate(found) if each.point is not None]
+    if "village" not in layers or not rows:
+        return names
+    village = layers["village"]
+    tree = village.tree()
+    points = shapely.points([found[row].point for row in rows])
+    place, nearest = tree.query_nearest(points, all_matches=False)
+    for k, unit in zip(place.tolist(), nearest.tolist(), strict=True):
+        names[rows[k]] = str(village.names[unit]) or str(village.codes[unit])
+    return names
+
+
+def check_file(path: Path, boundary: Path | None = None, rules: Checklist = EVERYTHING) -> Findings:
     """Check a GeoPackage: an edition, or any of the layers `city` to `microgrid`.
 
     Raises
@@ -73,61 +176,14 @@ def check_file(
         )
     container = None if boundary is None else store.read_vector(boundary)
     if "edition" not in names or len(levels) < len(LEVELS):
-        layers = {level: store.read_layer(path, level) for level in levels}
-        return check_layers(layers, container=container, expected=expected)
+        return check({level: store.read_layer(path, level) for level in levels}, container, rules)
     try:
         edition = store.read_edition(path)
     except DataError as error:
         _log.info("%s is checked layer by layer: %s", path, error)
-        layers = {level: store.read_layer(path, level) for level in levels}
-        crs = str(store.read_layer(path, "edition")["working_crs"].iloc[0])
-        found = check_layers(layers, container=container, expected=expected, working_crs=crs)
+        found = check({level: store.read_layer(path, level) for level in levels}, container, rules)
         return replace(found, items=(finding("changed_file", "city", ()), *found.items))
-    return check(edition, container=container, expected=expected)
-
-
-def check_layers(
-    layers: Mapping[str, gpd.GeoDataFrame],
-    *,
-    container: gpd.GeoDataFrame | None = None,
-    expected: Mapping[str, int] | None = None,
-    working_crs: str | None = None,
-) -> Findings:
-    """Check raw layers, named by level; any subset of the levels, in any reference system.
-
-    Without `container` the topmost layer is what the levels below it have to fill; of that layer
-    itself only inner gaps can be known.
-
-    Raises
-    ------
-    DataError
-        A layer has no column `code` or no reference system.
-    """
-    unknown = [level for level in (*layers, *(expected or {})) if level not in LEVELS]
-    if unknown or not layers:
-        raise UsageError(f"levels are {', '.join(LEVELS)}; given {', '.join(unknown) or 'none'}")
-    found: list[Finding] = []
-    ready: dict[str, Layer] = {}
-    for level in (level for level in LEVELS if level in layers):
-        found += column_findings(layers[level], level)
-        ready[level] = prepared(layers[level], level)
-    top = next(iter(ready.values()))
-    crs = working_crs or metric_crs(top.shapes)
-    given = None if container is None else _outline_given(container)
-    rates: dict[str, float] = {}
-    above: Layer | None = None
-    faulty = False
-    for level, layer in ready.items():
-        found += unit_findings(layer)
-        fills = given if given is not None else (None if above is None else top.edges)
-        places, rates[level] = coverage_findings(layer, fills, crs, exact=given is None)
-        found += places
-        faulty = faulty or bool(places)
-        if above is not None:
-            found += nesting_findings(layer, above, crs, explained=faulty)
-        above = layer
-    found += _count_findings(ready, expected or {})
-    return Findings(tuple(found), rates, {level: len(each.codes) for level, each in ready.items()})
+    return check(edition, container, rules)
 
 
 def _outline_given(container: gpd.GeoDataFrame) -> HalfEdges:

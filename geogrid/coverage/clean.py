@@ -371,11 +371,7 @@ def _repair(rule: str, codes: tuple[str, ...], point: Point, area_m2: float) -> 
 
 
 def _at_face(rule: str, codes: tuple[str, ...], faces: Faces, row: int) -> Finding:
-    west, south, east, north = (float(value) for value in shapely.bounds(faces.polygons[row]))
-    return finding(
-        rule, "village", codes, point=(float(faces.points[row, 0]), float(faces.points[row, 1])),
-        shape=((west, south, east, north), float(faces.area_m2[row]), float(faces.width_m[row])),
-    )  # fmt: skip
+    return finding(rule, "village", codes, point=faces.point(row), extent=faces.extent(row))
 
 
 def _sorted(codes: NDArray[np.object_], rows: NDArray[np.int64]) -> tuple[str, ...]:

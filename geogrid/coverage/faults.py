@@ -13,6 +13,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geogrid.coverage.edges import HalfEdges
+from geogrid.coverage.findings import Extent, Point
 from geogrid.edition import to_degrees, to_metres
 
 _NEAR = 1e-3
@@ -57,6 +58,15 @@ class Faces:
     def __len__(self) -> int:
         """Return the number of faces."""
         return len(self.polygons)
+
+    def point(self, row: int) -> Point:
+        """Return the point inside a face."""
+        lon, lat = self.points[row].tolist()
+        return lon, lat
+
+    def extent(self, row: int) -> Extent:
+        """Return how far a face reaches."""
+        return Extent(self.polygons[row], float(self.area_m2[row]), float(self.width_m[row]))
 
 
 def residual_faces(residual: HalfEdges, crs: str) -> Faces:

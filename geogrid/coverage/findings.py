@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import overload
 
@@ -42,6 +42,12 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             "Check the layer's reference system and the vertices.", "检查图层坐标系和节点坐标。"),
         "invalid_geometry": Rule("error", "invalid geometry", "图形自相交或无效",
             "Redraw the ring where it crosses itself.", "在自相交处重画边界。"),
+        "sliver": Rule("error", "sliver", "窄条", *_MOVE),
+        "spike": Rule("warning", "spike", "尖刺",
+            "Delete the vertex at the tip on both sides of the border.",
+            "在边界两侧删除尖端节点。"),
+        "has_z": Rule("note", "coordinates with height", "坐标带高程",
+            "Nothing to do: heights are left out.", "不需处理：高程不参与检查。"),
         "multipart": Rule("error", "several parts", "由多个部分组成",
             "Give the parts to their neighbours, or list the unit as an enclave.",
             "将零散部分并入相邻单元，或登记为飞地。"),
@@ -63,9 +69,12 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "outline_vertices": Rule("warning", "outline with other vertices", "外轮廓节点不一致",
             "Nothing to do unless the outlines must be equal vertex for vertex.",
             "若不要求外轮廓逐点一致，可不处理。"),
-        "nesting": Rule("error", "does not fit its parent", "与上级单元边界不符",
+        "outside_parent": Rule("error", "lies outside its parent", "超出上级单元",
             "Correct the parent column, or redraw the boundary on both levels.",
             "更正上级代码，或同时修改两级边界。"),
+        "union_differs": Rule("error", "children do not make up their parent",
+            "下级合并后与上级边界不符",
+            "Dissolve the children to get the parent's polygon.", "用下级单元融合生成上级边界。"),
         "unknown_parent": Rule("error", "parent does not exist", "上级单元不存在",
             "Correct the parent column or add the parent.", "更正上级代码或补充上级单元。"),
         "no_child": Rule("error", "parent without children", "没有下级单元",
@@ -79,6 +88,24 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             "Correct the code.", "更正代码。"),
         "code_became_number": Rule("error", "code became a number", "代码被转换成数字", *_TEXT),
         "code_column_is_number": Rule("warning", "code column is a number", "代码列是数字", *_TEXT),
+        "foreign_code": Rule("warning", "code was not issued by its parent",
+            "代码与上级代码不一致",
+            "Correct the code or the parent column; after the parent was recoded it is in order.",
+            "更正代码或上级代码；上级重新编码后属正常。"),
+        "building_cut": Rule("warning", "border cuts a building", "边界穿过建筑物",
+            "Lead the border round the building.", "将边界绕开建筑物。"),
+        "point_in_none": Rule("error", "point in no unit", "点不在任何单元内",
+            "Check the point's datum and position, or the boundary.",
+            "检查点的坐标系与位置，或外边界。"),
+        "point_in_two": Rule("error", "point in several units", "点同时在多个单元内",
+            "Mend the overlap.", "修正重叠。"),
+        "no_worker": Rule("warning", "no worker", "没有网格员",
+            "Assign a worker.", "指派网格员。"),
+        "unknown_unit": Rule("warning", "worker of a unit that does not exist",
+            "网格员所属单元不存在",
+            "Correct the code in the list of workers.", "更正名册中的单元代码。"),
+        "over_norm": Rule("warning", "more households than the norm", "户数超过标准",
+            "Divide the unit, or change the norm.", "拆分该单元，或调整标准。"),
         "count": Rule("error", "unexpected count", "数量不符",
             "Add the missing units or delete the surplus ones.", "补充缺少的单元或删除多余单元。"),
         "changed_file": Rule("warning", "changed after it was written", "写出后被修改",
@@ -89,13 +116,30 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """How far a fault reaches: its shape in EPSG:4490, area and width in the working CRS."""
+
+    shape: shapely.Geometry | None = None
+    area_m2: float = 0.0
+    width_m: float = 0.0
+
+    @property
+    def bbox(self) -> Bounds | None:
+        """West, south, east, north."""
+        if self.shape is None:
+            return None
+        west, south, east, north = shapely.bounds(self.shape).tolist()
+        return west, south, east, north
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One rule broken at one place.
 
     Attributes
     ----------
     rule, severity, level : str
-        A key of `RULES`; `error` or `warning`; a level of the division.
+        A key of `RULES`; `error`, `warning` or `note`; a level of the division.
     codes : tuple of str
         Units concerned, lowest code first.
     point : (lon, lat), optional
@@ -107,6 +151,12 @@ class Finding:
         What is wrong, where.
     fix : str
         What to do next, in both languages.
+    near : str
+        Name of the village at the place, or of the nearest one; empty where none is known.
+    excused : str
+        Why the fault is known and stays; empty otherwise.
+    shape : geometry, optional
+        The fault itself in EPSG:4490: the gap, the overlap, the detached part.
     """
 
     rule: str
@@ -120,6 +170,13 @@ class Finding:
     message_en: str
     message_zh: str
     fix: str
+    near: str = ""
+    excused: str = ""
+    shape: shapely.Geometry | None = field(default=None, compare=False, repr=False)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields but for the shape, ready for JSON."""
+        return {name: getattr(self, name) for name in Finding.__slots__ if name != "shape"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +190,19 @@ class Findings(Sequence[Finding]):
     items: tuple[Finding, ...]
     coverage_rate: Mapping[str, float]
     counts: Mapping[str, int]
+
+    def summary(self, level: str) -> Mapping[str, tuple[int, float]]:
+        """Return number and area (m²) of the gaps, overlaps and slivers of a level (R-11)."""
+        kinds = {"gaps": ("gap", "edge_gap", "hole"), "overlaps": ("overlap",),
+                 "slivers": ("sliver",)}  # fmt: skip
+        own = [each for each in self.items if each.level == level]
+        return {
+            kind: (
+                sum(each.rule in rules for each in own),
+                sum(each.area_m2 for each in own if each.rule in rules),
+            )
+            for kind, rules in kinds.items()
+        }
 
     @overload
     def __getitem__(self, index: int) -> Finding: ...
@@ -161,7 +231,14 @@ class Findings(Sequence[Finding]):
             "ok": self.ok,
             "coverage_rate": dict(self.coverage_rate),
             "counts": dict(self.counts),
-            "findings": [asdict(finding) for finding in self.items],
+            "faults": {
+                level: {
+                    kind: {"number": number, "area_m2": area}
+                    for kind, (number, area) in self.summary(level).items()
+                }
+                for level in self.counts
+            },
+            "findings": [finding.to_dict() for finding in self.items],
         }
 
     def to_json(self) -> str:
@@ -170,11 +247,21 @@ class Findings(Sequence[Finding]):
 
     def to_geodataframe(self) -> gpd.GeoDataFrame:
         """Return one row a finding, with its point as geometry; codes are joined by spaces."""
-        columns = [name for name in Finding.__slots__ if name not in ("point", "bbox", "codes")]
-        table = {name: [getattr(f, name) for f in self.items] for name in columns}
-        table["codes"] = [" ".join(finding.codes) for finding in self.items]
         points = [None if f.point is None else shapely.Point(f.point) for f in self.items]
-        return gpd.GeoDataFrame(table, geometry=points, crs=EXCHANGE_CRS)
+        return gpd.GeoDataFrame(_table(self.items), geometry=points, crs=EXCHANGE_CRS)
+
+    def shapes(self) -> gpd.GeoDataFrame:
+        """Return one row a finding that has a shape, with the shape as geometry."""
+        items = [finding for finding in self.items if finding.shape is not None]
+        shapes = [finding.shape for finding in items]
+        return gpd.GeoDataFrame(_table(items), geometry=shapes, crs=EXCHANGE_CRS)
+
+
+def _table(items: Sequence[Finding]) -> dict[str, list[object]]:
+    apart = ("point", "bbox", "codes", "shape")
+    columns = [name for name in Finding.__slots__ if name not in apart]
+    table: dict[str, list[object]] = {name: [getattr(f, name) for f in items] for name in columns}
+    return table | {"codes": [" ".join(finding.codes) for finding in items]}
 
 
 def finding(
@@ -184,21 +271,21 @@ def finding(
     *,
     detail: tuple[str, str] = ("", ""),
     point: Point | None = None,
-    shape: tuple[Bounds | None, float, float] = (None, 0.0, 0.0),
+    extent: Extent = Extent(),  # frozen
 ) -> Finding:
-    """Make a finding; `detail` adds to the message, `shape` is bbox, area in m² and width in m."""
+    """Make a finding; `detail` adds to the message."""
     said = RULES[rule]
-    bbox, area, width = shape
+    area, width = extent.area_m2, extent.width_m
     who = _shortened(codes)
     where = "" if point is None else f" at {point[0]:.7f}, {point[1]:.7f}"
     where_zh = "" if point is None else f"，位置 {point[0]:.7f}, {point[1]:.7f}"
-    size = f", {area:.6g} m², {width:.3g} m wide" if area else ""
-    size_zh = f"，面积 {area:.6g} 平方米，宽 {width:.3g} 米" if area else ""
+    large = f", {area:.6g} m², {width:.3g} m wide" if area else ""
+    large_zh = f"，面积 {area:.6g} 平方米，宽 {width:.3g} 米" if area else ""
     return Finding(
-        rule, said.severity, level, tuple(codes), point, bbox, float(area), float(width),
-        f"{level} {who}: {said.en}{_spaced(detail[0])}{size}{where}.".replace(" :", ":"),
-        f"{_level_zh(level)}{who}：{said.zh}{_spaced(detail[1])}{size_zh}{where_zh}。",
-        f"{said.fix_en} {said.fix_zh}",
+        rule, said.severity, level, tuple(codes), point, extent.bbox, area, width,
+        f"{level} {who}: {said.en}{_spaced(detail[0])}{large}{where}.".replace(" :", ":"),
+        f"{_level_zh(level)}{who}：{said.zh}{_spaced(detail[1])}{large_zh}{where_zh}。",
+        f"{said.fix_en} {said.fix_zh}", shape=extent.shape,
     )  # fmt: skip
 
 

@@ -16,13 +16,42 @@ from geogrid.schema import EXCHANGE_CRS
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One level, on the integer grid."""
+    """One level, on the integer grid.
+
+    Attributes
+    ----------
+    codes, names : (n,) text
+        `names` are empty where the layer has none.
+    parents : (n,) text, optional
+        None where the layer has no such column.
+    shapes : (n,) geometries
+        In EPSG:4490; perhaps missing or invalid.
+    edges : HalfEdges
+        Of the shapes that are polygons.
+    enclave : (n,) bool
+        Units that may consist of several parts.
+    """
 
     level: str
     codes: NDArray[np.object_]
+    names: NDArray[np.object_]
     parents: NDArray[np.object_] | None
     shapes: NDArray[np.object_]
     edges: HalfEdges
+    enclave: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        """Return the number of units."""
+        return len(self.codes)
+
+    def of(self, rows: NDArray[np.int64]) -> "Layer":
+        """Return some of the units."""
+        shapes = self.shapes[rows]
+        parents = None if self.parents is None else self.parents[rows]
+        return Layer(
+            self.level, self.codes[rows], self.names[rows], parents, shapes, half_edges(shapes),
+            self.enclave[rows],
+        )  # fmt: skip
 
     def tree(self) -> shapely.STRtree:
         """Index the shapes; crossed rings are untangled, for asking what covers a point only."""
@@ -45,7 +74,19 @@ def prepared(frame: gpd.GeoDataFrame, level: str) -> Layer:
     """Return a raw layer as a `Layer`."""
     shapes = on_integer_grid(frame, f"layer {level}")
     parents = text_of(frame["parent"]) if "parent" in frame.columns else None
-    return Layer(level, text_of(frame["code"]), parents, shapes, half_edges(shapes))
+    names = text_of(frame["name"]) if "name" in frame.columns else np.full(len(frame), "", object)
+    return Layer(
+        level, text_of(frame["code"]), names, parents, shapes, half_edges(shapes), _enclaves(frame)
+    )
+
+
+def _enclaves(frame: gpd.GeoDataFrame) -> NDArray[np.bool_]:
+    """Return which units are flagged as enclaves (飞地): 1, true, yes, 是."""
+    if "enclave" not in frame.columns:
+        return np.zeros(len(frame), bool)
+    flags = frame["enclave"].astype(str).str.strip().str.lower()
+    enclave: NDArray[np.bool_] = flags.isin(("1", "1.0", "true", "yes", "y", "是")).to_numpy(bool)
+    return enclave
 
 
 def text_of(column: pd.Series) -> NDArray[np.object_]:

@@ -31,16 +31,29 @@ def nesting_findings(
     ]
     childless = np.setdiff1d(np.arange(len(above.codes)), parent)
     found += [at_unit(above, "no_child", row) for row in childless.tolist()]
+    foreign = _foreign(layer, parent)
     labels = np.concatenate([parent[layer.edges.owners], above.edges.owners])
     both = layer.edges.joined(above.edges.reversed())
     pairing = match(both, labels)
     if not pairing.unmatched.any():
-        return found
+        return found + foreign
     residual = both[pairing.unmatched]
     misfits = _misfits(layer, above, parent, residual, crs)
     if not (found or misfits or explained):
         misfits = [_loose_edge(layer, residual)]
-    return found + misfits
+    # A wrong parent is said once: where the unit lies tells more than its code.
+    elsewhere = {each.codes[0] for each in misfits if each.rule == "outside_parent"}
+    return found + [each for each in foreign if each.codes[0] not in elsewhere] + misfits
+
+
+def _foreign(layer: Layer, parent: NDArray[np.int64]) -> list[Finding]:
+    """Report codes that do not start with their parent's, as they do when they are issued."""
+    assert layer.parents is not None
+    issued = np.char.startswith(layer.codes.astype(str), layer.parents.astype(str))
+    return [
+        at_unit(layer, "foreign_code", row, detail=_twice(repr(layer.parents[row])))
+        for row in np.flatnonzero(~issued & (parent >= 0)).tolist()
+    ]
 
 
 def _misfits(
@@ -55,11 +68,12 @@ def _misfits(
     for row, (child, unit) in enumerate(zip(children, parents, strict=True)):
         if len(child) == 1 and len(unit) == 1 and parent[child[0]] not in (-1, unit[0]):
             codes = (str(layer.codes[child[0]]), str(above.codes[unit[0]]))
-            found.append(at_face("nesting", layer.level, codes, faces, row))
+            units = (layer.level, codes)
+            found.append(at_face("outside_parent", units, faces, row))
     xy, edge_owner, vertex_owner = unmatched_vertices(residual, faces)
     for point, *owners in zip(to_degrees(xy), edge_owner, vertex_owner, strict=True):
         names = tuple(sorted({str(layer.codes[owner]) for owner in owners if owner != OUTLINE}))
-        found.append(finding("nesting", layer.level, names,
+        found.append(finding("union_differs", layer.level, names,
                              detail=("a vertex on one level only", "节点只存在于一个层级"),
                              point=(float(point[0]), float(point[1]))))  # fmt: skip
     return found
@@ -71,7 +85,7 @@ def _loose_edge(layer: Layer, residual: HalfEdges) -> Finding:
     owner = int(residual.owners[row])
     lon, lat = to_degrees(residual.ends[row].reshape(2, 2)).mean(axis=0).tolist()
     codes = () if owner == OUTLINE else (str(layer.codes[owner]),)
-    return finding("nesting", layer.level, codes, point=(lon, lat))
+    return finding("union_differs", layer.level, codes, point=(lon, lat))
 
 
 def _twice(text: str) -> tuple[str, str]:

@@ -34,30 +34,62 @@ OUTLINE_NOISE = 0.01
 """Metres. Where a given boundary has other vertices than the units, straight edges of a kilometre
 depart by up to 9.8 mm between reference systems; less than this is not called a gap."""
 
+_SLIVERS = {"gap": ("gap", "缝隙"), "overlap": ("overlap", "重叠")}
+
 _ALMOST = math.nextafter(1.0, 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How faults of a level are looked at.
+
+    Attributes
+    ----------
+    crs : str
+        The working CRS.
+    sliver_width : float
+        Metres below which a gap or an overlap is a sliver.
+    exact : bool
+        The container's outline has the units' vertices: nothing is noise.
+    rows : (n,) bool, optional
+        Units whose half-edges are looked at; all by default. The others are there to be matched,
+        and the container's half-edges are a part of its outline.
+    area : geometry, optional
+        With `rows`, the whole container in degrees.
+    """
+
+    crs: str
+    sliver_width: float
+    exact: bool
+    rows: NDArray[np.bool_] | None = None
+    area: shapely.Geometry | None = None
+
+
 def coverage_findings(
-    layer: Layer, container: HalfEdges | None, crs: str, *, exact: bool
+    layer: Layer, container: HalfEdges | None, look: Look
 ) -> tuple[list[Finding], float]:
     """Report gaps, overlaps and what comes with them; return the coverage rate too."""
-    edges = layer.edges
+    edges, crs, exact = layer.edges, look.crs, look.exact
     if container is not None:
-        edges = edges.joined(outline(container).reversed())
+        border = container if look.rows is not None else outline(container)
+        edges = edges.joined(border.reversed())
     pairing = match(edges)
-    residual = edges[pairing.unmatched]
+    left = pairing.unmatched
+    if look.rows is not None:
+        left &= (edges.owners == OUTLINE) | look.rows[edges.owners]
+    residual = edges[left]
     if not len(residual):
         return [], 1.0
     faces = residual_faces(residual, crs)
     tree = layer.tree()
-    area = _Area.of(container, crs)
+    area = _Area.of(container, crs) if look.rows is None else _Area(look.area, 0.0)
     faults = _classified(faces, tree, area)
     noise = np.zeros(len(faults.faces), bool)
     if not exact:
         noise = faults.at_outline & (faults.faces.width_m < OUTLINE_NOISE)
         noise &= (faults.n_covering == 0) | ~faults.inside
     found = _duplicates(layer, pairing, edges)
-    found += _face_findings(layer, tree, faults, known=found, skip=noise)
+    found += _face_findings(layer, tree, faults, known=found, skip=noise, look=look)
     found += _vertex_findings(layer, residual, faults.faces, noise=int(noise.sum()))
     if container is not None and not found:
         found = [_loose_edge(layer, residual)]
@@ -66,7 +98,10 @@ def coverage_findings(
 
 @dataclass(frozen=True, slots=True)
 class _Area:
-    """The container as a shape: to ask what is inside it; none where none is given."""
+    """The container as a shape: to ask what is inside it; none where none is given.
+
+    `area_m2` is 0 where the rate is that of the units at hand.
+    """
 
     shape: shapely.Geometry | None
     area_m2: float
@@ -115,6 +150,7 @@ def _face_findings(
     *,
     known: list[Finding],
     skip: NDArray[np.bool_],
+    look: Look,
 ) -> list[Finding]:
     covers = grouped(*covering(tree, faults.faces), len(faults.faces))
     beside = grouped(*touching(tree, faults.faces.polygons), len(faults.faces))
@@ -134,19 +170,23 @@ def _face_findings(
             rule = "edge_gap" if faults.at_outline[row] else "gap"
         if rule == "overlap" and twice.issuperset(codes):
             continue
-        found.append(at_face(rule, layer.level, codes, faults.faces, row))
+        detail = ("", "")
+        if rule in _SLIVERS and faults.faces.width_m[row] < look.sliver_width:
+            detail, rule = _SLIVERS[rule], "sliver"
+        found.append(at_face(rule, (layer.level, codes), faults.faces, row, detail=detail))
     return found
 
 
-def at_face(rule: str, level: str, codes: tuple[str, ...], faces: Faces, row: int) -> Finding:
-    """Make a finding at a face."""
-    west, south, east, north = shapely.bounds(faces.polygons[row])
-    return finding(
-        rule, level, codes,
-        point=(float(faces.points[row, 0]), float(faces.points[row, 1])),
-        shape=((float(west), float(south), float(east), float(north)),
-               float(faces.area_m2[row]), float(faces.width_m[row])),
-    )  # fmt: skip
+def at_face(
+    rule: str,
+    units: tuple[str, tuple[str, ...]],
+    faces: Faces,
+    row: int,
+    *,
+    detail: tuple[str, str] = ("", ""),
+) -> Finding:
+    """Make a finding at a face; `units` are the level and the codes concerned."""
+    return finding(rule, *units, detail=detail, point=faces.point(row), extent=faces.extent(row))
 
 
 def _duplicates(layer: Layer, pairing: Pairing, edges: HalfEdges) -> list[Finding]:
@@ -203,7 +243,7 @@ def _rate(faults: _Faults, area: _Area, layer: Layer, crs: str) -> float:
         return 1.0
     gap = float(faults.faces.area_m2[faults.n_covering == 0].sum())
     whole = area.area_m2
-    if area.shape is None:
+    if not whole:
         usable = layer.shapes[is_polygonal(layer.shapes)]
         whole = float(gpd.GeoSeries(usable, crs=EXCHANGE_CRS).to_crs(crs).area.sum()) + gap
     return max(0.0, min(1 - gap / whole, _ALMOST)) if whole else 0.0

@@ -1,17 +1,28 @@
 """Findings about rows by themselves: codes and geometries."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from numpy.typing import NDArray
 
 from geogrid.codes import CodeScheme
-from geogrid.coverage.edges import is_polygonal
-from geogrid.coverage.findings import Finding, Point, finding
+from geogrid.coverage.edges import is_polygonal, metres_per_step
+from geogrid.coverage.faults import measure
+from geogrid.coverage.findings import Extent, Finding, Point, finding
 from geogrid.coverage.layers import Layer, text_of
+from geogrid.edition import to_degrees
 from geogrid.schema import require_columns
+
+# Cosine of one degree: a corner sharper than that is a spike. Both its sides are longer than five
+# metres: shorter ones come where a border meets an outline at a grazing angle, and nobody sees
+# them.
+_NEEDLE = 0.99985
+_SPIKE_LENGTH = 5.0
+_ENCLAVE = "enclave 飞地"
 
 
 def column_findings(frame: gpd.GeoDataFrame, level: str) -> Iterator[Finding]:
@@ -27,10 +38,13 @@ def column_findings(frame: gpd.GeoDataFrame, level: str) -> Iterator[Finding]:
         yield finding("code_became_number", level, tuple(text_of(column)), detail=detail)
     elif pd.api.types.is_integer_dtype(column):
         yield finding("code_column_is_number", level, tuple(text_of(column)))
+    n = int(frame.geometry.has_z.sum())
+    if n:
+        yield finding("has_z", level, (), detail=(f"{n:,} units", f"{n:,} 个"))
 
 
-def unit_findings(layer: Layer) -> Iterator[Finding]:
-    """Report codes and geometries that are wrong by themselves."""
+def unit_findings(layer: Layer, crs: str) -> Iterator[Finding]:
+    """Report codes and geometries that are wrong by themselves; sizes are metres in `crs`."""
     yield from _code_findings(layer)
     missing = shapely.is_missing(layer.shapes) | shapely.is_empty(layer.shapes)
     polygonal = np.isin(shapely.get_type_id(layer.shapes), (3, 6))
@@ -50,14 +64,52 @@ def unit_findings(layer: Layer) -> Iterator[Finding]:
             detail=(reason, reason),
             point=point,
         )
-    several = usable & (shapely.get_num_geometries(layer.shapes) > 1)
-    for row in np.flatnonzero(several).tolist():
-        n = shapely.get_num_geometries(layer.shapes[row])
-        smallest = min(shapely.get_parts(layer.shapes[row]), key=shapely.area)
-        inner = smallest.representative_point()
+    yield from _detached(layer, usable, crs)
+    yield from _spikes(layer, crs)
+
+
+def _detached(layer: Layer, usable: NDArray[np.bool_], crs: str) -> Iterator[Finding]:
+    """Report each part of a unit but the largest; of an enclave as a note."""
+    several = np.flatnonzero(usable & (shapely.get_num_geometries(layer.shapes) > 1))
+    for row in several.tolist():
+        parts = shapely.get_parts(layer.shapes[row])
+        faces = measure(parts[np.argsort(-shapely.area(parts), kind="stable")][1:], crs)
+        for part in range(len(faces)):
+            said = finding(
+                "multipart", layer.level, (str(layer.codes[row]),),
+                detail=(f"{len(parts)} parts", f"{len(parts)} 个部分"), point=faces.point(part),
+                extent=faces.extent(part),
+            )  # fmt: skip
+            excuse = _ENCLAVE if layer.enclave[row] else ""
+            yield replace(said, severity="note", excused=excuse) if excuse else said
+
+
+def _spikes(layer: Layer, crs: str) -> Iterator[Finding]:
+    """Report vertices at which a polygon ends in a needle, both of whose sides are long."""
+    edges = layer.edges
+    if not len(edges):
+        return
+    # Half-edges of a ring follow one another; the last one of a ring leads back to its first.
+    run = (edges.ends[:, 2:] - edges.ends[:, :2]) * metres_per_step(edges, crs)
+    new = (edges.ends[1:, :2] != edges.ends[:-1, 2:]).any(axis=1)
+    new |= edges.owners[1:] != edges.owners[:-1]
+    first = np.flatnonzero(np.concatenate([[True], new]))
+    following = np.arange(1, len(edges) + 1)
+    following[np.concatenate([first[1:], [len(edges)]]) - 1] = first
+    after = run[following]
+    length, length_after = np.hypot(*run.T), np.hypot(*after.T)
+    back = -(run * after).sum(axis=1) > _NEEDLE * length * length_after
+    left = run[:, 0] * after[:, 1] - run[:, 1] * after[:, 0] > 0
+    tips = np.flatnonzero(back & left & (np.minimum(length, length_after) > _SPIKE_LENGTH))
+    for row in tips.tolist():
+        a, b, c = to_degrees(np.vstack([edges.ends[row].reshape(2, 2),
+                                        edges.ends[following[row], 2:]]))  # fmt: skip
+        area = abs(run[row, 0] * after[row, 1] - run[row, 1] * after[row, 0]) / 2
+        reach = float(min(length[row], length_after[row]))
         yield finding(
-            "multipart", layer.level, (layer.codes[row],),
-            detail=(f"{n} parts", f"{n} 个部分"), point=(inner.x, inner.y),
+            "spike", layer.level, (str(layer.codes[edges.owners[row]]),),
+            detail=(f"{reach:.3g} m long", f"长 {reach:.3g} 米"), point=(float(b[0]), float(b[1])),
+            extent=Extent(shapely.Polygon([a, b, c]), float(area), float(area / reach)),
         )  # fmt: skip
 
 

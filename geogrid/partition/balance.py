@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from geogrid.partition.norms import Norm
+from geogrid.norms import Norm
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from geogrid import store
 from geogrid.codes import kind_of
 from geogrid.coverage.check import check
+from geogrid.coverage.checklist import Checklist
 from geogrid.coverage.clean import Repair
 from geogrid.coverage.findings import Findings
 from geogrid.edition import Edition, EditionInfo, to_metres
 from geogrid.errors import DataError, ImageryError, QuotaError, UsageError
+from geogrid.norms import Norms
 from geogrid.parallel import Engine, run
 from geogrid.partition.assemble import assemble, gather
 from geogrid.partition.boundaries import Boundaries, read_boundaries, working_crs
 from geogrid.partition.imagery import Imagery, ImagerySource, open_imagery, outline
 from geogrid.partition.lines import read_lines
-from geogrid.partition.norms import Norms
 from geogrid.partition.previous import counts_by_village, earlier_tracts
 from geogrid.partition.quotas import Land, apportioned, read_counts
 from geogrid.partition.report import Report, measure
@@ -192,7 +193,7 @@ def partition(
     edition, codes = assemble(pieces, boundaries, info, _in_degrees(houses), previous)
     tell("edition", 1, 2)
     expected = {"grid": request.n_grids, "microgrid": request.n_microgrids}
-    findings = check(edition, expected=expected)
+    findings = check(edition, rules=Checklist(expected=expected))
     if not findings.ok:
         raise DataError(
             f"the division is not a valid coverage, nothing was written: {findings[0].message_en} "

@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geogrid.errors import QuotaError
+from geogrid.norms import Norms
 from geogrid.partition.apportion import capped, loads, webster
-from geogrid.partition.norms import Norms
 from geogrid.tables import CsvTable
 
 Counts = Mapping[str, tuple[int, int]]

@@ -10,6 +10,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geogrid.edition import Edition, to_metres
+from geogrid.norms import Norms
 from geogrid.partition.arcs import Borders, grid_borders, microgrid_borders, weak_edges
 from geogrid.partition.assemble import Pieces
 from geogrid.partition.balance import (
@@ -20,7 +21,6 @@ from geogrid.partition.balance import (
     floor_of_atoms,
 )
 from geogrid.partition.buildings import buildings_cut, empty_microgrids
-from geogrid.partition.norms import Norms
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pandas as pd
 from geogrid import store
 from geogrid.edition import Edition
 from geogrid.errors import DataError
-from geogrid.partition.norms import Norms
+from geogrid.norms import Norms
 from geogrid.partition.report import Report, as_table
 from geogrid.partition.zones import SEEN
 

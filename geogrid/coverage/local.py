@@ -1,0 +1,128 @@
+"""The neighbourhood of some units, on every level: all that an edit of them can have broken."""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from geogrid.codes import LEVELS
+from geogrid.coverage.edges import HalfEdges, half_edges
+from geogrid.coverage.layers import Layer, prepared
+from geogrid.edition import Edition, to_degrees
+from geogrid.errors import UnknownCodeError
+
+# Degrees by which boxes are widened: a vertex beside a border is on it.
+_MARGIN = 1e-7
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """Units of one level that an edit may concern.
+
+    Attributes
+    ----------
+    layer : Layer
+        The units looked at, and those beside them, whose half-edges are their twins.
+    looked_at : (n,) bool
+        Rows of `layer` whose own half-edges must have a twin.
+    outline : HalfEdges
+        The city's outline, as far as it runs along the units looked at.
+    children : Layer
+        All units whose parent is concerned.
+    parents : Layer
+        Those parents; none on the topmost level.
+    """
+
+    layer: Layer
+    looked_at: NDArray[np.bool_]
+    outline: HalfEdges
+    children: Layer
+    parents: Layer | None
+
+
+def neighbourhoods(edition: Edition, around: Iterable[str]) -> dict[str, Neighbourhood]:
+    """Return the neighbourhood of units by level, from the city down to the micro-grids.
+
+    Parameters
+    ----------
+    around : codes
+        Of units on any levels; what lies above and below them is concerned too.
+
+    Raises
+    ------
+    UnknownCodeError
+        A code that the edition does not hold.
+    """
+    concerned = _concerned(edition, tuple(around))
+    border = half_edges(edition.units[LEVELS[0]].geometry.to_numpy())
+    found = {}
+    for above, level in zip((None, *LEVELS), LEVELS, strict=False):
+        frame = edition.units[level]
+        own = concerned[level]
+        bounds = shapely.bounds(frame.geometry.to_numpy())
+        looked_at = _touching(bounds, bounds[own])
+        rows = np.flatnonzero(_touching(bounds, bounds[looked_at]))
+        parents = children = None
+        if above is not None:
+            parents = prepared(edition.units[above].iloc[concerned[above]], above)
+            below = np.array(frame["parent"].isin(parents.codes), bool)
+            below[own] = True
+            children = prepared(frame.iloc[np.flatnonzero(below)], level)
+        layer = prepared(frame.iloc[rows], level)
+        found[level] = Neighbourhood(
+            layer=layer,
+            looked_at=looked_at[rows],
+            outline=border[_touching(_boxes(border), bounds[looked_at])],
+            children=layer if children is None else children,
+            parents=parents,
+        )
+    return found
+
+
+def _concerned(edition: Edition, around: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:
+    """Return the rows of the units, of what is above them and of what is below, by level."""
+    missing = set(around)
+    chosen: dict[str, NDArray[np.bool_]] = {}
+    for level in LEVELS:
+        codes = edition.units[level]["code"]
+        chosen[level] = np.array(codes.isin(missing), bool)
+        missing -= set(codes[chosen[level]])
+    if missing:
+        raise UnknownCodeError(
+            f"no unit {', '.join(sorted(missing)[:10])} in edition {edition.info.id}; name units "
+            "that it holds."
+        )
+    named = {level: rows.copy() for level, rows in chosen.items()}
+    for level, below in zip(LEVELS[-2::-1], LEVELS[:0:-1], strict=True):
+        parents = edition.units[below]["parent"][chosen[below]]
+        chosen[level] |= edition.units[level]["code"].isin(set(parents)).to_numpy(bool)
+    for level, below in itertools.pairwise(LEVELS):
+        codes = edition.units[level]["code"][named[level]]
+        named[below] |= edition.units[below]["parent"].isin(set(codes)).to_numpy(bool)
+        chosen[below] |= named[below]
+    return {level: np.flatnonzero(rows) for level, rows in chosen.items()}
+
+
+def _touching(bounds: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which boxes touch one of the others."""
+    boxes = others + np.array([-_MARGIN, -_MARGIN, _MARGIN, _MARGIN])
+    frame = np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+    found = np.zeros(len(bounds), bool)
+    near = np.flatnonzero(_meet(bounds, frame))
+    for first in range(0, len(boxes), 256):
+        met = _meet(bounds[near, None], boxes[None, first : first + 256])
+        found[near[np.any(met, axis=1)]] = True
+    return found
+
+
+def _meet(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:
+    low, high = np.maximum(one[..., :2], other[..., :2]), np.minimum(one[..., 2:], other[..., 2:])
+    return np.asarray((low <= high).all(axis=-1), dtype=bool)
+
+
+def _boxes(edges: HalfEdges) -> NDArray[np.float64]:
+    ends = to_degrees(edges.ends).reshape(-1, 2, 2)
+    return np.hstack([ends.min(axis=1), ends.max(axis=1)])
