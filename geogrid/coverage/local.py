@@ -31,9 +31,9 @@ class Neighbourhood:
     outline : HalfEdges
         The city's outline, as far as it runs along the units looked at.
     children : Layer
-        All units whose parent is concerned.
+        All units of `parents`.
     parents : Layer
-        Those parents; none on the topmost level.
+        The parents concerned and those beside; none on the topmost level.
     """
 
     layer: Layer
@@ -67,7 +67,10 @@ def neighbourhoods(edition: Edition, around: Iterable[str]) -> dict[str, Neighbo
         rows = np.flatnonzero(_touching(bounds, bounds[looked_at]))
         parents = children = None
         if above is not None:
-            parents = prepared(edition.units[above].iloc[concerned[above]], above)
+            over = edition.units[above]
+            beside = _touching(shapely.bounds(over.geometry.to_numpy()), bounds[own])
+            beside[concerned[above]] = True
+            parents = prepared(over.iloc[np.flatnonzero(beside)], above)
             below = np.array(frame["parent"].isin(parents.codes), bool)
             below[own] = True
             children = prepared(frame.iloc[np.flatnonzero(below)], level)

@@ -34,6 +34,9 @@ OUTLINE_NOISE = 0.01
 """Metres. Where a given boundary has other vertices than the units, straight edges of a kilometre
 depart by up to 9.8 mm between reference systems; less than this is not called a gap."""
 
+_OTHER_SHARE = 0.5
+"""Share of a given outline without twins from which it is taken to have vertices of its own."""
+
 _SLIVERS = {"gap": ("gap", "缝隙"), "overlap": ("overlap", "重叠")}
 
 _ALMOST = math.nextafter(1.0, 0.0)
@@ -50,7 +53,7 @@ class Look:
     sliver_width : float
         Metres below which a gap or an overlap is a sliver.
     exact : bool
-        The container's outline has the units' vertices: nothing is noise.
+        The container's outline comes from the units: nothing is noise.
     rows : (n,) bool, optional
         Units whose half-edges are looked at; all by default. The others are there to be matched,
         and the container's half-edges are a part of its outline.
@@ -69,11 +72,12 @@ def coverage_findings(
     layer: Layer, container: HalfEdges | None, look: Look
 ) -> tuple[list[Finding], float]:
     """Report gaps, overlaps and what comes with them; return the coverage rate too."""
-    edges, crs, exact = layer.edges, look.crs, look.exact
+    edges, crs = layer.edges, look.crs
     if container is not None:
         border = container if look.rows is not None else outline(container)
         edges = edges.joined(border.reversed())
     pairing = match(edges)
+    exact = look.exact or _same_vertices(edges, pairing)
     left = pairing.unmatched
     if look.rows is not None:
         left &= (edges.owners == OUTLINE) | look.rows[edges.owners]
@@ -94,6 +98,12 @@ def coverage_findings(
     if container is not None and not found:
         found = [_loose_edge(layer, residual)]
     return found, _rate(faults, area, layer, crs)
+
+
+def _same_vertices(edges: HalfEdges, pairing: Pairing) -> bool:
+    """Tell whether most of a given outline has the units' vertices, so that a notch is no noise."""
+    given = edges.owners == OUTLINE
+    return bool(given.any() and not pairing.unmatched[given].mean() > _OTHER_SHARE)
 
 
 @dataclass(frozen=True, slots=True)
