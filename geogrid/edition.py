@@ -38,7 +38,8 @@ class Rings:
     starts : (r + 1,) int64
         Ring `k` is `xy[starts[k]:starts[k + 1]]`.
     owners : (r,) int64
-        Row of the polygon that ring `k` belongs to, ascending; the first ring is the shell.
+        Row of the polygon that ring `k` belongs to, ascending; each shell is followed by its
+        holes.
     """
 
     xy: NDArray[np.int64]
@@ -109,8 +110,13 @@ class Edition:
         return {level: len(table) for level, table in self.units.items()}
 
     def rings(self, level: str) -> Rings:
-        """Return the polygons of `level` as integer rings, in the order of the table's rows."""
-        return integer_rings(self.units[level].geometry.to_numpy())
+        """Return the polygons of `level` as integer rings, in the order of the table's rows.
+
+        A unit of several parts (an exclave of a county) has the rings of one after the other.
+        """
+        parts, row = shapely.get_parts(self.units[level].geometry.to_numpy(), return_index=True)
+        rings = integer_rings(parts)
+        return replace(rings, owners=row[rings.owners].astype(np.int64))
 
 
 def integer_rings(polygons: NDArray[np.object_]) -> Rings:

@@ -3,7 +3,10 @@
 from types import MappingProxyType
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
+import shapely
+from numpy.typing import NDArray
 
 from geogrid.errors import DataError
 
@@ -50,6 +53,13 @@ def require_crs(frame: gpd.GeoDataFrame, what: str) -> None:
         )
 
 
+def _single(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Return multipolygons of one part, as GeoPackage layers hold them, as polygons."""
+    single = (shapely.get_type_id(shapes) == 6) & (shapely.get_num_geometries(shapes) == 1)
+    polygons: NDArray[np.object_] = np.where(single, shapely.get_geometry(shapes, 0), shapes)
+    return polygons
+
+
 def as_unit_table(frame: gpd.GeoDataFrame, level: str) -> gpd.GeoDataFrame:
     """Return `frame` with the unit columns in order, typed and sorted by code."""
     require_columns(frame, tuple(UNIT_COLUMNS), f"layer {level}")
@@ -57,6 +67,7 @@ def as_unit_table(frame: gpd.GeoDataFrame, level: str) -> gpd.GeoDataFrame:
         columns={frame.geometry.name: "geom"}
     )
     table = table.set_geometry("geom")
+    table["geom"] = _single(table["geom"].to_numpy())
     for column, kind in UNIT_COLUMNS.items():
         if kind == "integer":
             table[column] = table[column].astype("int64")

@@ -548,3 +548,20 @@ def test_scratch_folders_of_other_requests_are_cleared(inputs, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert not stale.exists()
     shutil.rmtree(stale, ignore_errors=True)
+
+
+def test_a_township_in_two_parts_is_divided_and_is_no_fault(inputs, tmp_path: Path) -> None:
+    """The first and the fourth village meet in one point only."""
+    frame = four_villages()
+    frame["parent"] = ["411602001", "411602002", "411602002", "411602001"]
+    frame["code"] = frame["parent"] + frame["code"].str[-3:]
+    store.write_layers(tmp_path / "parts.gpkg", {"village": frame})
+    division = divided(request_for(tmp_path / "parts.gpkg", inputs[1]), tmp_path / "work")
+    townships = division.edition.units["township"]
+    assert (shapely.get_type_id(townships.geometry.to_numpy()) == 6).all()
+    assert {(each.rule, each.severity) for each in division.findings} == {("multipart", "note")}
+    store.write_edition(division.edition, tmp_path / "city.gpkg", tables={})
+    again = store.read_edition(tmp_path / "city.gpkg")
+    assert again.info == division.edition.info
+    for level, table in again.units.items():
+        assert table.geom_equals(division.edition.units[level]).all(), level

@@ -84,11 +84,12 @@ def check(
     crs = city.info.working_crs if isinstance(city, Edition) else metric_crs(top.shapes)
     given = None if container is None else _outline_given(container)
     look = Look(crs, rules.sliver_width, exact=given is None)
+    lowest = list(ready.values())[-1]
     rates: dict[str, float] = {}
     above: Layer | None = None
     faulty = False
     for level, layer in ready.items():
-        found += unit_findings(layer, crs)
+        found += unit_findings(layer, crs, lowest=layer is lowest)
         fills = given if given is not None else (None if above is None else top.edges)
         places, rates[level] = coverage_findings(layer, fills, look)
         found += places
@@ -118,7 +119,8 @@ def _check_around(
     near = neighbourhoods(city, around)
     faulty = False
     for level, each in near.items():
-        found += unit_findings(each.layer.of(np.flatnonzero(each.looked_at)), crs)
+        looked_at = each.layer.of(np.flatnonzero(each.looked_at))
+        found += unit_findings(looked_at, crs, lowest=level == LEVELS[-1])
         look = Look(crs, rules.sliver_width, exact=True, rows=each.looked_at, area=area)
         places, rates[level] = coverage_findings(each.layer, each.outline, look)
         found += places

@@ -22,7 +22,9 @@ from geogrid.schema import require_columns
 # them.
 _NEEDLE = 0.99985
 _SPIKE_LENGTH = 5.0
+_ABOVE = ("city", "county", "township")
 _ENCLAVE = "enclave 飞地"
+_EXCLAVE = "exclave of whole units 由完整下级单元组成的飞地"
 
 
 def column_findings(frame: gpd.GeoDataFrame, level: str) -> Iterator[Finding]:
@@ -43,8 +45,12 @@ def column_findings(frame: gpd.GeoDataFrame, level: str) -> Iterator[Finding]:
         yield finding("has_z", level, (), detail=(f"{n:,} units", f"{n:,} 个"))
 
 
-def unit_findings(layer: Layer, crs: str) -> Iterator[Finding]:
-    """Report codes and geometries that are wrong by themselves; sizes are metres in `crs`."""
+def unit_findings(layer: Layer, crs: str, *, lowest: bool) -> Iterator[Finding]:
+    """Report codes and geometries that are wrong by themselves; sizes are metres in `crs`.
+
+    `lowest` says that no level below is given. Of a township, county or city with units below, the
+    parts of an exclave are no fault: nesting proves them.
+    """
     yield from _code_findings(layer)
     missing = shapely.is_missing(layer.shapes) | shapely.is_empty(layer.shapes)
     polygonal = np.isin(shapely.get_type_id(layer.shapes), (3, 6))
@@ -64,12 +70,16 @@ def unit_findings(layer: Layer, crs: str) -> Iterator[Finding]:
             detail=(reason, reason),
             point=point,
         )
-    yield from _detached(layer, usable, crs)
+    exclaves = layer.level in _ABOVE and not lowest
+    excuse = np.where(layer.enclave, _ENCLAVE, _EXCLAVE if exclaves else "")
+    yield from _detached(layer, usable, crs, excuse)
     yield from _spikes(layer, crs)
 
 
-def _detached(layer: Layer, usable: NDArray[np.bool_], crs: str) -> Iterator[Finding]:
-    """Report each part of a unit but the largest; of an enclave as a note."""
+def _detached(
+    layer: Layer, usable: NDArray[np.bool_], crs: str, excuse: NDArray[np.str_]
+) -> Iterator[Finding]:
+    """Report each part of a unit but the largest; where there is an excuse, as a note."""
     several = np.flatnonzero(usable & (shapely.get_num_geometries(layer.shapes) > 1))
     for row in several.tolist():
         parts = shapely.get_parts(layer.shapes[row])
@@ -80,8 +90,8 @@ def _detached(layer: Layer, usable: NDArray[np.bool_], crs: str) -> Iterator[Fin
                 detail=(f"{len(parts)} parts", f"{len(parts)} 个部分"), point=faces.point(part),
                 extent=faces.extent(part),
             )  # fmt: skip
-            excuse = _ENCLAVE if layer.enclave[row] else ""
-            yield replace(said, severity="note", excused=excuse) if excuse else said
+            reason = str(excuse[row])
+            yield replace(said, severity="note", excused=reason) if reason else said
 
 
 def _spikes(layer: Layer, crs: str) -> Iterator[Finding]:
