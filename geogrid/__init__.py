@@ -19,6 +19,7 @@ _SOURCES = {
     "check": ("geogrid.coverage.check", "check"),
     "locate_file": ("geogrid.locate", "locate_file"),
     "map": ("geogrid.maps", "map_of"),
+    "repair": ("geogrid.coverage.repair", "repair"),
     "open": ("geogrid.store", "read_edition"),
 }
 

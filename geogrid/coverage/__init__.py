@@ -35,20 +35,25 @@ from geogrid.coverage.check import check, check_file
 from geogrid.coverage.checklist import Checklist, KnownFault, read_exceptions
 from geogrid.coverage.clean import Repair, clean_villages
 from geogrid.coverage.findings import Finding, Findings
+from geogrid.coverage.log import Change, RepairLog
+from geogrid.coverage.repair import repair
 from geogrid.coverage.report import as_text, write
 from geogrid.coverage.topology import Topology
 
 __all__ = [
+    "Change",
     "Checklist",
     "Finding",
     "Findings",
     "KnownFault",
     "Repair",
+    "RepairLog",
     "Topology",
     "as_text",
     "check",
     "check_file",
     "clean_villages",
     "read_exceptions",
+    "repair",
     "write",
 ]

@@ -30,7 +30,7 @@ from geogrid.coverage.faults import (
 )
 from geogrid.coverage.findings import Finding, Point, finding
 from geogrid.coverage.layers import metric_crs
-from geogrid.coverage.patch import rebuild
+from geogrid.coverage.patch import Patch, rebuild
 from geogrid.edition import snap, to_degrees
 from geogrid.errors import BoundaryError
 from geogrid.schema import EXCHANGE_CRS, GRID_UNIT, require_columns
@@ -132,7 +132,8 @@ def clean_villages(
         if not len(faults) and not len(open_gaps):
             break
         rows = np.union1d(faults.touched(), _near(shapes, open_gaps.polygons))
-        changed, lost = rebuild(shapes, rows, open_gaps.polygons, _narrow(max_gap_width, crs))
+        patch = Patch(rows, open_gaps.polygons)
+        changed, lost = rebuild(shapes, patch, _narrow(max_gap_width, crs))
         _refuse([_lost(codes, shapes, row) for row in lost])
         repairs += _reported(codes, faults, open_gaps, changed)
         shapes = changed

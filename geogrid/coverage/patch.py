@@ -5,7 +5,7 @@ lines are then given out, each to one polygon, so that neighbours share their ed
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -32,22 +32,37 @@ class _Borders:
     length: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What is rebuilt together.
+
+    Attributes
+    ----------
+    rows : (k,) int64
+        Polygons, ascending.
+    fillers : polygons
+        Areas beside the polygons that are to be given out too, such as open slivers.
+    cut : polygons
+        Areas that no polygon may have, such as what juts out of the container.
+    left : polygons
+        Gaps and overlaps that stay as they are.
+    """
+
+    rows: NDArray[np.int64]
+    fillers: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
+    cut: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
+    left: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
+
+
 def rebuild(
-    shapes: NDArray[np.object_],
-    rows: NDArray[np.int64],
-    fillers: NDArray[np.object_],
-    is_narrow: IsNarrow,
+    shapes: NDArray[np.object_], patch: Patch, is_narrow: IsNarrow
 ) -> tuple[NDArray[np.object_], list[int]]:
-    """Return `shapes` with the polygons of `rows` rebuilt, and the rows where that failed.
+    """Return `shapes` with the polygons of a patch rebuilt, and the rows where that failed.
 
     Parameters
     ----------
     shapes : (n,) polygons
         Valid, in degrees, on the integer grid.
-    rows : (k,) int64
-        The patch, ascending.
-    fillers : polygons
-        Areas beside the patch that are to be given out too, such as open slivers.
     is_narrow : callable
         Which polygons are slivers; only slivers may be cut off from their polygon.
 
@@ -58,13 +73,15 @@ def rebuild(
     lost : list of int
         Rows that would fall apart or vanish.
     """
-    faces = _noded_faces(np.concatenate([shapes[rows], fillers]))
+    rows = patch.rows
+    faces = _noded_faces(np.concatenate([shapes[rows], patch.fillers, patch.cut]))
     owners, choices = _first_owners(faces, shapes, rows)
+    shared = _set_apart(faces, patch, owners, choices)
     borders = _borders(faces)
     barred: set[tuple[int, int]] = set()
     for _ in range(_TURNS):
         owners = _given_out(owners, choices, barred, borders)
-        merged = {int(row): shapely.coverage_union_all(faces[owners == row]) for row in rows}
+        merged = {int(row): _united(faces, owners, shared, int(row)) for row in rows}
         loose, lost = _loose_faces(faces, owners, merged, is_narrow)
         if not loose or lost:
             break
@@ -80,6 +97,37 @@ def rebuild(
         else:
             lost.append(row)
     return result, sorted(set(lost))
+
+
+def _set_apart(
+    faces: NDArray[np.object_],
+    patch: Patch,
+    owners: NDArray[np.int64],
+    choices: dict[int, set[int]],
+) -> dict[int, set[int]]:
+    """Mark the faces that nobody may have, and return those that all who cover them keep."""
+    points = shapely.point_on_surface(faces)
+    nobody = np.zeros(len(faces), bool)
+    nobody[shapely.STRtree(points).query(patch.cut, predicate="contains")[1]] = True
+    kept = np.unique(shapely.STRtree(points).query(patch.left, predicate="contains")[1])
+    nobody[kept[owners[kept] == _NOBODY]] = True
+    shared = {face: choices[face] for face in kept.tolist() if face in choices}
+    nobody[list(shared)] = True
+    for face in np.flatnonzero(nobody).tolist():
+        choices.pop(face, None)
+    owners[nobody] = _ELSEWHERE
+    return shared
+
+
+def _united(
+    faces: NDArray[np.object_],
+    owners: NDArray[np.int64],
+    shared: dict[int, set[int]],
+    row: int,
+) -> shapely.Geometry:
+    own = owners == row
+    own[[face for face, units in shared.items() if row in units]] = True
+    return shapely.coverage_union_all(faces[own])
 
 
 def _noded_faces(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
