@@ -32,7 +32,7 @@ _PARQUET_MAGIC = b"PAR1"
 _GEOPACKAGE_VERSION = "1.3"
 
 # What comes of 400 single flipped bits in an edition: a text, a ring or a page that cannot be read.
-_UNREADABLE = (
+UNREADABLE = (
     pyogrio.errors.DataSourceError,
     pyogrio.errors.DataLayerError,
     pyogrio.errors.FeatureError,
@@ -116,7 +116,7 @@ def read_layer(path: Path, layer: str) -> gpd.GeoDataFrame:
         raise DataError(f"{path} has no layer {layer!r}; it has {', '.join(names)}.")
     try:
         return pyogrio.read_dataframe(path, layer=layer)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DataError(f"cannot read layer {layer} of {path}: {error}") from error
 
 
@@ -125,7 +125,7 @@ def layer_names(path: Path) -> list[str]:
     _require_magic(path, _SQLITE_MAGIC, "a GeoPackage")
     try:
         return [str(name) for name, _ in pyogrio.list_layers(path)]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DataError(f"{path} is not a readable GeoPackage: {error}") from error
 
 
@@ -192,7 +192,7 @@ def rewrite_points(
                     append=batch is not none, dataset_options={"VERSION": _GEOPACKAGE_VERSION}
                     if batch is none else None,
                 )  # fmt: skip
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DataError(f"cannot rewrite {source} as {target}: {error}") from error
 
 

@@ -385,8 +385,8 @@ def test_file_edited_after_it_was_written_says_so(toy_edition, tmp_path):
 
 def test_file_without_known_layers_is_refused(layers, tmp_path):
     path = tmp_path / "raw.gpkg"
-    store.write_layers(path, {"villages": layers["village"]})
-    with pytest.raises(DataError, match="villages"):
+    store.write_layers(path, {"hamlets": layers["village"]})
+    with pytest.raises(DataError, match="hamlets"):
         check_file(path)
 
 

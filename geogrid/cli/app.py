@@ -177,13 +177,45 @@ def partition(
         _answer(division_json(division), division_text(division, lang), as_json)
 
 
+Levels = Annotated[
+    list[str] | None, typer.Option("--level", help="Layer or file and its level, 村界=village.")
+]
+Columns = Annotated[
+    list[str] | None, typer.Option("--column", help="Our column and yours, code=村代码.")
+]
+GeoJsonDatum = Annotated[
+    str | None, typer.Option("--datum", help="Of GeoJSON: wgs84, cgcs2000, gcj02 or bd09.")
+]
+Encoding = Annotated[str, typer.Option("--encoding", help="Of shapefiles without .cpg, gbk.")]
+GivenCrs = Annotated[str, typer.Option("--crs", help="Of files that do not say theirs.")]
+
+
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="Edition, or layers of polygons.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Edition, or polygons: .gpkg, .shp, .geojson, .gdb, .parquet."),
+    ],
     boundary: Annotated[Path | None, typer.Option(help="Polygon that must be covered.")] = None,
     report: Annotated[Path | None, typer.Option(help=".html, .json, .csv or .gpkg")] = None,
     grids: Annotated[int | None, typer.Option("--grids", help="Expected number.")] = None,
     microgrids: Annotated[int | None, typer.Option("--microgrids", help="Expected number.")] = None,
+    levels: Levels = None,
+    columns: Columns = None,
+    datum: GeoJsonDatum = None,
+    encoding: Encoding = "",
+    crs: GivenCrs = "",
+    sliver_width: Annotated[
+        float, typer.Option("--sliver-width", help="Metres; narrower is a sliver.")
+    ] = 1.0,
+    rules: Annotated[str, typer.Option("--rules", help="Only these rules, by comma.")] = "",
+    exceptions: Annotated[
+        Path | None, typer.Option(help="CSV of known faults: code, rule, reason.")
+    ] = None,
+    buildings: Annotated[Path | None, typer.Option(help="Polygons no border may cut.")] = None,
+    points: Annotated[Path | None, typer.Option(help="Points that lie in one unit each.")] = None,
+    workers: Annotated[Path | None, typer.Option(help="CSV of workers by unit: code.")] = None,
+    norms: Annotated[str, typer.Option("--norms", help="Households by kind, as partition.")] = "",
     as_json: Json = False,
     quiet: Quiet = False,
     lang: Lang = _LANG,
@@ -191,17 +223,49 @@ def check(
     """Prove the coverage, or show where it fails. 检查覆盖、缝隙、重叠、嵌套和编码。"""
     console = Console(lang, quiet)
     with errors_as_exit_codes(console):
+        from geogrid.cli.checking import Beside, checklist, reading
         from geogrid.coverage import report as reports
-        from geogrid.coverage.check import check_file
-        from geogrid.coverage.checklist import Checklist
+        from geogrid.coverage.files import check_file
 
-        wanted = {"grid": grids, "microgrid": microgrids}
-        expected = {level: count for level, count in wanted.items() if count is not None}
-        findings = check_file(file, boundary, Checklist(expected=expected))
+        how = reading(levels or [], columns or [], datum, (encoding, crs))
+        beside = Beside(buildings, points, workers, exceptions, norms)
+        wanted = checklist({"grid": grids, "microgrid": microgrids}, sliver_width, rules, beside)
+        findings = check_file(files, boundary, wanted, how=how, tell=console.say)
         if report is not None:
             reports.write(findings, report)
         _answer(findings.to_dict(), reports.as_text(findings, lang), as_json)
     if not findings.ok:
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+@app.command()
+def repair(
+    files: Annotated[list[Path], typer.Argument(help="As for check.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="GeoPackage to write.")],
+    max_gap_width: Annotated[
+        float, typer.Option("--max-gap-width", help="Metres; wider faults are left.")
+    ] = 1.0,
+    levels: Levels = None,
+    columns: Columns = None,
+    datum: GeoJsonDatum = None,
+    encoding: Encoding = "",
+    crs: GivenCrs = "",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    lang: Lang = _LANG,
+) -> None:
+    """Mend what has one right answer, and log it. 修补有唯一答案的问题并逐条记录。"""
+    console = Console(lang, quiet)
+    with errors_as_exit_codes(console):
+        from geogrid.cli.checking import reading, repaired_json, repaired_text
+        from geogrid.coverage.files import repair_file
+
+        how = reading(levels or [], columns or [], datum, (encoding, crs))
+        log, left = repair_file(
+            files, output, max_gap_width=max_gap_width, how=how, tell=console.say
+        )
+        _answer(repaired_json(log, left), repaired_text(log, left, output, lang), as_json)
+    if not left.ok:
         raise typer.Exit(EXIT_FINDINGS)
 
 

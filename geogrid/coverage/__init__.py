@@ -31,9 +31,10 @@ width
 All of this is decided on integer coordinates (steps of 1e-8 degree), so "equal" means equal.
 """
 
-from geogrid.coverage.check import check, check_file
+from geogrid.coverage.check import check
 from geogrid.coverage.checklist import Checklist, KnownFault, read_exceptions
 from geogrid.coverage.clean import Repair, clean_villages
+from geogrid.coverage.files import check_file, repair_file
 from geogrid.coverage.findings import Finding, Findings
 from geogrid.coverage.log import Change, RepairLog
 from geogrid.coverage.repair import repair
@@ -55,5 +56,6 @@ __all__ = [
     "clean_villages",
     "read_exceptions",
     "repair",
+    "repair_file",
     "write",
 ]

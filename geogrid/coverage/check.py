@@ -4,16 +4,13 @@ Levels are checked one by one against the container, then against the level abov
 step, finding places, runs only where half-edges are left without a twin.
 """
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import shapely
 
-from geogrid import store
 from geogrid.codes import LEVELS
 from geogrid.coverage.checklist import Checklist
 from geogrid.coverage.edges import HalfEdges, half_edges, on_integer_grid
@@ -25,9 +22,7 @@ from geogrid.coverage.nesting import nesting_findings
 from geogrid.coverage.places import Look, coverage_findings
 from geogrid.coverage.rows import column_findings, unit_findings
 from geogrid.edition import Edition
-from geogrid.errors import BoundaryError, DataError, UsageError
-
-_log = logging.getLogger(__name__)
+from geogrid.errors import BoundaryError, UsageError
 
 EVERYTHING = Checklist()
 """All rules, and nothing to compare with but the polygons."""
@@ -159,33 +154,6 @@ def _villages_near(found: list[Finding], layers: Mapping[str, Layer]) -> list[st
     for k, unit in zip(place.tolist(), nearest.tolist(), strict=True):
         names[rows[k]] = str(village.names[unit]) or str(village.codes[unit])
     return names
-
-
-def check_file(path: Path, boundary: Path | None = None, rules: Checklist = EVERYTHING) -> Findings:
-    """Check a GeoPackage: an edition, or any of the layers `city` to `microgrid`.
-
-    Raises
-    ------
-    DataError
-        The file or `boundary` cannot be read, or holds none of these layers.
-    """
-    names = store.layer_names(path)
-    levels = [level for level in LEVELS if level in names]
-    if not levels:
-        raise DataError(
-            f"{path} has no layer named {', '.join(LEVELS)}; it has {', '.join(names)}. "
-            "Rename the layers after their levels."
-        )
-    container = None if boundary is None else store.read_vector(boundary)
-    if "edition" not in names or len(levels) < len(LEVELS):
-        return check({level: store.read_layer(path, level) for level in levels}, container, rules)
-    try:
-        edition = store.read_edition(path)
-    except DataError as error:
-        _log.info("%s is checked layer by layer: %s", path, error)
-        found = check({level: store.read_layer(path, level) for level in levels}, container, rules)
-        return replace(found, items=(finding("changed_file", "city", ()), *found.items))
-    return check(edition, container, rules)
 
 
 def _outline_given(container: gpd.GeoDataFrame) -> HalfEdges:

@@ -20,6 +20,9 @@ OUTLINE = -1
 """Owner of the half-edges of a container's outline."""
 
 _POLYGONAL = (3, 6)  # GEOS type ids of Polygon and MultiPolygon
+_POLE = 90.0  # degrees
+# Degrees beyond the area that a projection is for. A municipality may reach into the next zone.
+_ASTRAY = 6.0
 _UNSHIFTED_DATUMS = ("Xian 1980", "Beijing 1954", "New Beijing")
 
 
@@ -100,6 +103,37 @@ def outline(edges: HalfEdges) -> HalfEdges:
     return edges[match(edges).unmatched]
 
 
+def _require_plausible(frame: gpd.GeoDataFrame, what: str) -> None:
+    """Refuse coordinates that cannot be in the system that the frame says."""
+    bounds = shapely.bounds(frame.geometry.to_numpy())
+    bounds = bounds[np.isfinite(bounds).all(axis=1)]
+    if not len(bounds):
+        return
+    x, y = np.median((bounds[:, :2] + bounds[:, 2:]) / 2, axis=0).tolist()
+    if frame.crs.is_geographic:
+        if abs(y) > _POLE and abs(x) <= _POLE:
+            raise CoordinateError(
+                f"{what}: coordinates like {x:.5f}, {y:.5f} have latitude before longitude. Swap "
+                "the axes (longitude first) and try again."
+            )
+        if abs(x) > 2 * _POLE or abs(y) > _POLE:
+            raise CoordinateError(
+                f"{what} says {frame.crs.name}, but coordinates like {x:.1f}, {y:.1f} are not "
+                "degrees. Assign the system that it was made in (such as EPSG:4547)."
+            )
+        return
+    area = frame.crs.area_of_use
+    if area is None:
+        return
+    lon, lat = pyproj.Transformer.from_crs(frame.crs, EXCHANGE_CRS, always_xy=True).transform(x, y)
+    middle, reach = (area.west + area.east) / 2, (area.east - area.west) / 2 + _ASTRAY
+    if not (abs(lon - middle) <= reach and area.south - _ASTRAY <= lat <= area.north + _ASTRAY):
+        raise CoordinateError(
+            f"{what} says {frame.crs.name}, but coordinates like {x:.1f}, {y:.1f} lie far outside "
+            "it. Is it another zone, with the zone's number before the easting, or in degrees?"
+        )
+
+
 def edge_metres(ends: NDArray[np.int64], crs: str) -> NDArray[np.float64]:
     """Return the lengths of edges `(e, 4)` between their projected ends, metres in `crs`."""
     project = pyproj.Transformer.from_crs(EXCHANGE_CRS, crs, always_xy=True)
@@ -150,6 +184,7 @@ def on_integer_grid(frame: gpd.GeoDataFrame, what: str) -> NDArray[np.object_]:
             f"{what} is in {frame.crs.name}, which cannot be converted to CGCS2000 without the "
             "parameters kept by the surveying office. Have it converted there first."
         )
+    _require_plausible(frame, what)
     same = frame.crs.to_epsg() == int(EXCHANGE_CRS.split(":")[1])
     shapes = frame.geometry if same else frame.geometry.to_crs(EXCHANGE_CRS)
     snapped: NDArray[np.object_] = snap(shapely.force_2d(shapes.to_numpy()))
