@@ -18,7 +18,6 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
-import pandas as pd
 import shapely
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -38,9 +37,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     given = parser.parse_args()
     edition = gg.open(given.city)
-    rows = list(_measured(edition, given.seed))
-    table = pd.DataFrame(rows, columns=["what", "value", "unit"]).set_index("what")
-    print(table.to_string(float_format=lambda value: f"{value:,.3f}"))
+    for what, value, unit in _measured(edition, given.seed):
+        print(f"{what:<60} {value:>12,.3f} {unit}", flush=True)
 
 
 def _measured(edition: gg.Edition, seed: int) -> Iterator[tuple[str, float, str]]:
@@ -135,7 +133,7 @@ def _maup(frame: gpd.GeoDataFrame) -> Iterator[tuple[str, float, str]]:
     except ImportError:
         return
     maup.progress.enabled = False
-    some = frame.iloc[:SUBSET].to_crs(4547).set_index("code")
+    some = frame.iloc[:SUBSET].to_crs(4547).rename_geometry("geometry").set_index("code")
     some = some[~some.index.duplicated() & some.is_valid]
     _, seconds = _timed(lambda: maup.smart_repair(some))
     yield f"maup smart_repair of {SUBSET:,} polygons", seconds, "s"

@@ -1,6 +1,7 @@
 """Fixtures that several test modules share."""
 
 import os
+import shutil
 from pathlib import Path
 
 import geopandas as gpd
@@ -15,6 +16,12 @@ from geogrid.edition import Edition, EditionInfo, to_degrees, uid_of
 # The first example compiles kernels and takes its time; the examples are the same every time.
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
+
+FLAGS = [
+    "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="session")
@@ -82,3 +89,18 @@ def build_toy_edition(seed: int = 7) -> Edition:
         imagery_source="none", imagery_date="", weights="households", seed=seed, parameters="{}",
     )  # fmt: skip
     return Edition.of(info, units)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("no Chromium: CI must test the page; install it (apt-get install chromium)")
+        pytest.skip("no Chromium; install it (apt-get install chromium) to test the page")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        started = play.chromium.launch(executable_path=program, args=FLAGS)
+        yield started
+        started.close()

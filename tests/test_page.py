@@ -1,7 +1,5 @@
 """A real browser opens the saved map and the page of the service, with no network behind them."""
 
-import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,27 +19,7 @@ from geogrid import maps, store
 from geogrid.edition import Edition
 
 HOSTILE = "<img src=x onerror=alert(1)>"
-FLAGS = [
-    "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-    "--disable-background-networking", "--disable-component-update",
-]  # fmt: skip
 RUN = "from geogrid.cli import main; main()"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no Chromium: CI must test the page; install it (apt-get install chromium)")
-        pytest.skip("no Chromium; install it (apt-get install chromium) to test the page")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        started = play.chromium.launch(executable_path=program, args=FLAGS)
-        yield started
-        started.close()
 
 
 @contextmanager

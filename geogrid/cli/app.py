@@ -225,14 +225,15 @@ def check(
     with errors_as_exit_codes(console):
         from geogrid.cli.checking import Beside, checklist, reading
         from geogrid.coverage import report as reports
-        from geogrid.coverage.files import check_file
+        from geogrid.coverage.files import check_file, outlines_of
 
         how = reading(levels or [], columns or [], datum, (encoding, crs))
         beside = Beside(buildings, points, workers, exceptions, norms)
         wanted = checklist({"grid": grids, "microgrid": microgrids}, sliver_width, rules, beside)
         findings = check_file(files, boundary, wanted, how=how, tell=console.say)
         if report is not None:
-            reports.write(findings, report)
+            drawn = outlines_of(files, how) if report.suffix.startswith(".htm") else None
+            reports.write(findings, report, outlines=drawn)
         _answer(findings.to_dict(), reports.as_text(findings, lang), as_json)
     if not findings.ok:
         raise typer.Exit(EXIT_FINDINGS)

@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 GUESSED = Reading()
 """Levels and columns by their usual names."""
 
+_ORIENTATION = ("township", "county", "city", "village")
+
 Tell = Callable[[str, str], None]
 """Told in Chinese and in English."""
 
@@ -87,6 +89,17 @@ def repair_file(
     else:
         store.write_layers(output, {**mended, **tables})
     return log, check(mended)
+
+
+def outlines_of(path: Path | Sequence[Path], how: Reading = GUESSED) -> gpd.GeoDataFrame | None:
+    """Return polygons to find one's way by on a map of findings: townships, or what there is."""
+    paths = [path] if isinstance(path, Path) else list(path)
+    if len(paths) == 1 and paths[0].suffix.lower() == ".gpkg":
+        names = store.layer_names(paths[0])
+        level = next((level for level in _ORIENTATION if level in names), None)
+        return None if level is None else store.read_layer(paths[0], level)
+    layers, _ = read_layers(paths, how)
+    return next((layers[level] for level in _ORIENTATION if level in layers), None)
 
 
 def _read(
