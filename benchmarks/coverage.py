@@ -5,6 +5,8 @@
 """
 
 import argparse
+import contextlib
+import io
 import json
 import resource
 import shutil
@@ -135,7 +137,8 @@ def _maup(frame: gpd.GeoDataFrame) -> Iterator[tuple[str, float, str]]:
     maup.progress.enabled = False
     some = frame.iloc[:SUBSET].to_crs(4547).rename_geometry("geometry").set_index("code")
     some = some[~some.index.duplicated() & some.is_valid]
-    _, seconds = _timed(lambda: maup.smart_repair(some))
+    with contextlib.redirect_stdout(io.StringIO()):
+        _, seconds = _timed(lambda: maup.smart_repair(some))
     yield f"maup smart_repair of {SUBSET:,} polygons", seconds, "s"
     _, own = _timed(lambda: repair({"microgrid": frame.iloc[:SUBSET]}))
     yield f"geogrid repair of {SUBSET:,} polygons", own, "s"

@@ -154,7 +154,9 @@ def _moved_vertex(town: _Town) -> Planted:
         return moved is not None
 
     row = town.unit(fits)
-    town.shapes[row], place = found[row]
+    before = town.shapes[row]
+    town.shapes[row], vertex = found[row]
+    place = shapely.union(vertex, shapely.symmetric_difference(town.shapes[row], before))
     return Planted("moved vertex", (*GAPS, *OVERLAPS), (town.codes[row],), place)
 
 

@@ -89,10 +89,14 @@ def repair(
     layers = {level: layer.of(kept[level]) for level, layer in layers.items()}
     lowest = levels[-1]
     fills = _border(container, layers, levels)
-    mended = {lowest: _mended(layers[lowest], kept[lowest], fills, terms)}
+    shapes, left = _mended(layers[lowest], kept[lowest], fills, terms)
+    mended = {lowest: shapes}
     for above, level in zip(levels[-2::-1], levels[:0:-1], strict=True):
         below = replace(layers[level], shapes=mended[level])
-        mended[above] = _followed(layers[above], kept[above], below, terms)
+        followed = _followed(layers[above], kept[above], (below, left), terms)
+        # Beside a fault that was left, parents are cut one by one and may differ by a step.
+        parents = replace(layers[above], shapes=followed)
+        mended[above] = _mended(parents, kept[above], fills, terms)[0] if len(left) else followed
     result = {level: _as_frame(frames[level].iloc[kept[level]], mended[level]) for level in levels}
     log = RepairLog(tuple(terms.log.changes), {level: frames[level] for level in levels}, kept)
     if isinstance(city, Edition):
@@ -182,8 +186,11 @@ class _Faults:
 
 def _mended(
     layer: Layer, numbers: NDArray[np.int64], fills: HalfEdges | None, terms: _Terms
-) -> NDArray[np.object_]:
-    """Mend a level in rounds, until no narrow fault is left that can be mended."""
+) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+    """Mend a level in rounds, until no narrow fault is left that can be mended.
+
+    Returns the shapes, and the faces of the faults that are left.
+    """
     shapes = layer.shapes.copy()
     left = ~_sound(shapes)
     for _ in range(_ROUNDS):
@@ -200,7 +207,7 @@ def _mended(
             _note(layer, numbers, (shapes, done), (faults, group), terms)
             for row, shape in done.items():
                 shapes[row] = shape
-    return shapes
+    return shapes, faults.faces.polygons
 
 
 def _sound(shapes: NDArray[np.object_]) -> NDArray[np.bool_]:
@@ -349,12 +356,16 @@ def _note(
 
 
 def _followed(
-    above: Layer, numbers: NDArray[np.int64], below: Layer, terms: _Terms
+    above: Layer,
+    numbers: NDArray[np.int64],
+    children: tuple[Layer, NDArray[np.object_]],
+    terms: _Terms,
 ) -> NDArray[np.object_]:
-    """Return the parents as the unions of their children, but for wide differences.
+    """Return the parents as the unions of their children, but where faults were left.
 
-    A parent keeps what it had where a fault was left: a child missing, or drawn elsewhere.
+    A parent keeps what it had there: a child missing, or drawn elsewhere.
     """
+    below, left = children
     if below.parents is None:
         return above.shapes
     place = pd.Series(np.arange(len(above)), index=above.codes)
@@ -367,14 +378,10 @@ def _followed(
         if not len(children) or not shapely.is_valid(shapes[row]):
             continue
         union = snap(shapely.union_all(children, grid_size=GRID_UNIT))
-        for part, joined in ((shapely.difference(shapes[row], union), True),
-                             (shapely.difference(union, shapes[row]), False)):  # fmt: skip
-            parts = shapely.get_parts(part)
-            parts = parts[(shapely.get_type_id(parts) == 3) & ~shapely.is_empty(parts)]
-            wide = shapely.union_all(parts[~terms.narrow(parts)]) if len(parts) else None
-            if wide is not None and not wide.is_empty:
-                operation = shapely.union if joined else shapely.difference
-                union = snap(operation(union, wide, grid_size=GRID_UNIT))
+        kept = _kept_parts(shapely.difference(shapes[row], union), left, terms)
+        union = snap(shapely.union(union, kept, grid_size=GRID_UNIT))
+        kept = _kept_parts(shapely.difference(union, shapes[row]), left, terms)
+        union = snap(shapely.difference(union, kept, grid_size=GRID_UNIT))
         union = shapely.normalize(union)
         if shapely.equals_exact(union, shapely.normalize(shapes[row])):
             continue
@@ -388,6 +395,22 @@ def _followed(
         )  # fmt: skip
         shapes[row] = union
     return shapes
+
+
+def _kept_parts(
+    difference: shapely.Geometry, left: NDArray[np.object_], terms: _Terms
+) -> shapely.Geometry:
+    """Return the parts of a difference of a parent and its children that are to stay as they were.
+
+    Those are the wide ones, and those that lie for the most part in a fault that was left.
+    """
+    parts = shapely.get_parts(difference)
+    parts = parts[(shapely.get_type_id(parts) == 3) & ~shapely.is_empty(parts)]
+    wide = ~terms.narrow(parts)
+    part, face = shapely.STRtree(left).query(parts, predicate="intersects")
+    common = shapely.area(shapely.intersection(parts[part], shapely.make_valid(left[face])))
+    inside = np.bincount(part, common, len(parts)) > shapely.area(parts) / 2
+    return shapely.union_all(parts[wide | inside])
 
 
 def _differing(above: Layer, below: Layer, parent: NDArray[np.int64]) -> list[int]:
