@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import planted
 import pytest
@@ -11,6 +12,7 @@ import shapely
 from geogrid import store
 from geogrid.codes import LEVELS
 from geogrid.coverage import Checklist, as_text, check, read_exceptions, write
+from geogrid.coverage.findings import RULES
 from geogrid.errors import DataError, UsageError
 
 
@@ -140,3 +142,11 @@ def test_findings_are_a_sequence(findings):
     assert findings[0] in findings
     assert findings[:1] == findings.items[:1]
     assert list(reversed(findings)) == [*findings.items[::-1]]
+
+
+@pytest.mark.parametrize("page", ["coverage.md", "coverage.zh.md"])
+def test_every_rule_is_in_the_documentation(page):
+    text = (Path(__file__).parent.parent / "docs" / page).read_text("utf-8")
+    for name, rule in RULES.items():
+        said = (rule.zh, rule.fix_zh) if page == "coverage.zh.md" else (rule.en, rule.fix_en)
+        assert all(part in text for part in (f"`{name}`", *said)), name

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import geopandas as gpd
-import numpy as np
 import shapely
 
 from geogrid.codes import LEVELS
@@ -114,8 +113,7 @@ def _check_around(
     near = neighbourhoods(city, around)
     faulty = False
     for level, each in near.items():
-        looked_at = each.layer.of(np.flatnonzero(each.looked_at))
-        found += unit_findings(looked_at, crs, lowest=level == LEVELS[-1])
+        found += unit_findings(each.concerned, crs, lowest=level == LEVELS[-1])
         look = Look(crs, rules.sliver_width, exact=True, rows=each.looked_at, area=area)
         places, rates[level] = coverage_findings(each.layer, each.outline, look)
         found += places

@@ -42,7 +42,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             "Check the layer's reference system and the vertices.", "检查图层坐标系和节点坐标。"),
         "invalid_geometry": Rule("error", "invalid geometry", "图形自相交或无效",
             "Redraw the ring where it crosses itself.", "在自相交处重画边界。"),
-        "sliver": Rule("error", "sliver", "窄条", *_MOVE),
+        "sliver": Rule("error", "sliver", "碎斑", *_MOVE),
         "spike": Rule("warning", "spike", "尖刺",
             "Delete the vertex at the tip on both sides of the border.",
             "在边界两侧删除尖端节点。"),

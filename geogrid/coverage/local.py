@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from geogrid.codes import LEVELS
 from geogrid.coverage.edges import HalfEdges, half_edges
-from geogrid.coverage.layers import Layer, prepared
+from geogrid.coverage.layers import Layer
 from geogrid.edition import Edition, to_degrees
 from geogrid.errors import UnknownCodeError
 
@@ -24,6 +24,8 @@ class Neighbourhood:
 
     Attributes
     ----------
+    concerned : Layer
+        The units named, what is above them and what is below.
     layer : Layer
         The units looked at, and those beside them, whose half-edges are their twins.
     looked_at : (n,) bool
@@ -36,6 +38,7 @@ class Neighbourhood:
         The parents concerned and those beside; none on the topmost level.
     """
 
+    concerned: Layer
     layer: Layer
     looked_at: NDArray[np.bool_]
     outline: HalfEdges
@@ -58,31 +61,46 @@ def neighbourhoods(edition: Edition, around: Iterable[str]) -> dict[str, Neighbo
     """
     concerned = _concerned(edition, tuple(around))
     border = half_edges(edition.units[LEVELS[0]].geometry.to_numpy())
+    beside = _boxes(border)
+    bounds = {level: shapely.bounds(edition.units[level].geometry.to_numpy()) for level in LEVELS}
+    made: dict[tuple[str, bytes], Layer] = {}
+
+    def layer_of(level: str, rows: NDArray[np.int64]) -> Layer:
+        """Make each selection once: of the large units above, all three are often the same."""
+        key = (level, rows.tobytes())
+        if key not in made:
+            made[key] = _layer(edition, level, rows)
+        return made[key]
+
     found = {}
     for above, level in zip((None, *LEVELS), LEVELS, strict=False):
-        frame = edition.units[level]
-        own = concerned[level]
-        bounds = shapely.bounds(frame.geometry.to_numpy())
-        looked_at = _touching(bounds, bounds[own])
-        rows = np.flatnonzero(_touching(bounds, bounds[looked_at]))
-        parents = children = None
+        own, boxes = concerned[level], bounds[level]
+        looked_at = _touching(boxes, boxes[own])
+        rows = np.flatnonzero(_touching(boxes, boxes[looked_at]))
+        layer = layer_of(level, rows)
+        parents, children = None, layer
         if above is not None:
-            over = edition.units[above]
-            beside = _touching(shapely.bounds(over.geometry.to_numpy()), bounds[own])
-            beside[concerned[above]] = True
-            parents = prepared(over.iloc[np.flatnonzero(beside)], above)
-            below = np.array(frame["parent"].isin(parents.codes), bool)
+            over = _touching(bounds[above], boxes[own])
+            over[concerned[above]] = True
+            parents = layer_of(above, np.flatnonzero(over))
+            below = np.array(edition.units[level]["parent"].isin(parents.codes), bool)
             below[own] = True
-            children = prepared(frame.iloc[np.flatnonzero(below)], level)
-        layer = prepared(frame.iloc[rows], level)
-        found[level] = Neighbourhood(
-            layer=layer,
-            looked_at=looked_at[rows],
-            outline=border[_touching(_boxes(border), bounds[looked_at])],
-            children=layer if children is None else children,
-            parents=parents,
-        )
+            children = layer_of(level, np.flatnonzero(below))
+        outline = border[_touching(beside, boxes[looked_at])]
+        units = layer_of(level, own)
+        found[level] = Neighbourhood(units, layer, looked_at[rows], outline, children, parents)
     return found
+
+
+def _layer(edition: Edition, level: str, rows: NDArray[np.int64]) -> Layer:
+    """Return some units of an edition, whose columns are text and whose shapes are on the grid."""
+    frame = edition.units[level]
+    codes, names, parents = (
+        frame[name].to_numpy(object)[rows] for name in ("code", "name", "parent")
+    )
+    shapes = frame.geometry.to_numpy()[rows]
+    none = np.zeros(len(rows), bool)
+    return Layer(level, codes, names, parents, shapes, half_edges(shapes), none)
 
 
 def _concerned(edition: Edition, around: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:

@@ -95,7 +95,7 @@ def as_text(findings: Findings, lang: str = "en") -> str:
 
 
 def _level_table(findings: Findings, *, zh: bool) -> Table:
-    heads = ("层级", "数量", "覆盖率", "缝隙", "重叠", "窄条") if zh else (
+    heads = ("层级", "数量", "覆盖率", "缝隙", "重叠", "碎斑") if zh else (
         "level", "units", "coverage", "gaps", "overlaps", "slivers")  # fmt: skip
     table = Table(box=None, pad_edge=False)
     for k, head in enumerate(heads):

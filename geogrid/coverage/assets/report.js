@@ -27,7 +27,7 @@ function translate() {
   one("verdict").textContent = errors
     ? say(`${number(errors)} 处错误`, `${number(errors)} errors`) : say("没有错误", "no errors");
   one("verdict").style.color = errors ? colours.error : "#2e7d32";
-  const heads = language === "zh" ? ["层级", "数量", "覆盖率", "缝隙", "重叠", "窄条"]
+  const heads = language === "zh" ? ["层级", "数量", "覆盖率", "缝隙", "重叠", "碎斑"]
     : ["level", "units", "coverage", "gaps", "overlaps", "slivers"];
   const rows = content.rates.map(([level, zh, units, rate, ...faults]) => [
     say(zh, level), number(units), percent(rate),
