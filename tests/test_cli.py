@@ -51,7 +51,7 @@ def test_check_of_wrong_counts_exits_1_and_names_the_rule(city: Path, tmp_path: 
     done = run("check", city, "--grids", "65", "--json", "--report", tmp_path / "report.html")
     assert done.returncode == 1
     assert [found["rule"] for found in json.loads(done.stdout)["findings"]] == ["count"]
-    assert "http" not in (tmp_path / "report.html").read_text("utf-8")
+    assert "https://" not in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_unreadable_input_exits_3_with_one_line(tmp_path: Path) -> None:
