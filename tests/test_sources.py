@@ -209,6 +209,20 @@ def test_the_commands_find_mend_and_find_nothing_more(villages, tmp_path):
     assert len(store.read_layer(tmp_path / "out.gpkg", "repairs")) >= 1
 
 
+def test_names_stand_in_the_configuration_of_the_folder(villages, tmp_path, monkeypatch):
+    frame = villages.rename(columns={"code": "WGBM"}).drop(columns=["parent"])
+    store.write_layers(tmp_path / "data.gpkg", {"XZC": frame})
+    monkeypatch.chdir(tmp_path)
+    assert run("check", "data.gpkg").returncode == 3
+    (tmp_path / "geogrid.toml").write_text(
+        '[check.levels]\nXZC = "village"\n[check.columns]\ncode = "WGBM"\n', encoding="utf-8"
+    )
+    done = run("check", "data.gpkg")
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "geogrid.toml").write_text("[check]\nlayers = 1\n", encoding="utf-8")
+    assert "layers is unknown" in run("check", "data.gpkg").stderr
+
+
 def test_pairs_of_options_are_parsed_or_refused():
     assert parse_pairs(["村界=village"], "--level") == {"村界": "village"}
     with pytest.raises(DataError, match="NAME=VALUE"):

@@ -1,5 +1,6 @@
 """What `check` and `repair` are asked, and how a repair is told."""
 
+import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,10 +34,20 @@ class Beside:
 def reading(
     levels: Sequence[str], columns: Sequence[str], datum: str | None, said: tuple[str, str]
 ) -> Reading:
-    """Return how to read files; `said` are encoding and reference system."""
-    known = None if datum is None else parse(datum)
-    pairs = parse_pairs(levels, "--level"), parse_pairs(columns, "--column")
-    return Reading(*pairs, known, *said)
+    """Return how to read files; `said` are encoding and reference system.
+
+    What is not said stands in `geogrid.toml` of the working folder, table `[check]`: `levels` and
+    `columns` are tables, `datum`, `encoding` and `crs` texts.
+    """
+    kept = _configured(Path("geogrid.toml"))
+    named = datum or kept.get("datum")
+    return Reading(
+        levels={**_table(kept, "levels"), **parse_pairs(levels, "--level")},
+        columns={**_table(kept, "columns"), **parse_pairs(columns, "--column")},
+        datum=None if named is None else parse(str(named)),
+        encoding=said[0] or str(kept.get("encoding", "")),
+        crs=said[1] or str(kept.get("crs", "")),
+    )
 
 
 def checklist(
@@ -72,6 +83,30 @@ def repaired_text(log: RepairLog, left: Findings, output: Path, lang: str) -> st
         name = RULES[rule].zh if zh and rule in RULES else rule
         lines.append(f"  {level:<10} {name:<20} {number:>7,}")
     return "\n".join([*lines, reports.as_text(left, lang)])
+
+
+def _configured(path: Path) -> dict[str, object]:
+    """Return the table `[check]` of a configuration file; empty where there is no file."""
+    if not path.is_file():
+        return {}
+    try:
+        content = tomllib.loads(path.read_text("utf-8")).get("check", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path.resolve()} cannot be read: {error}") from error
+    unknown = sorted(set(content) - {"levels", "columns", "datum", "encoding", "crs"})
+    if unknown:
+        raise DataError(
+            f"{path.resolve()}, table [check]: {', '.join(unknown)} is unknown; there are levels, "
+            "columns, datum, encoding, crs."
+        )
+    return dict(content)
+
+
+def _table(kept: Mapping[str, object], name: str) -> dict[str, str]:
+    table = kept.get(name, {})
+    if not isinstance(table, dict) or not all(isinstance(each, str) for each in table.values()):
+        raise DataError(f"geogrid.toml, table [check.{name}]: write a text on each line.")
+    return dict(table)
 
 
 def _workers(path: Path) -> pd.DataFrame:
