@@ -28,6 +28,8 @@ __all__ = ["__version__", *sorted(_SOURCES)]  # names of _SOURCES
 
 def __getattr__(name: str) -> object:
     """Import a public name at first use."""
+    if name == "maps":
+        return import_module("geogrid.maps")
     if name not in _SOURCES:
         raise AttributeError(f"module 'geogrid' has no attribute {name!r}")
     module, attribute = _SOURCES[name]

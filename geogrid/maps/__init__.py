@@ -10,11 +10,21 @@ from pathlib import Path
 
 import folium
 
-from geogrid.maps.city import map_of
+from geogrid.maps.city import (
+    GridMap,
+    balance_map,
+    compare_map,
+    coverage_map,
+    map_of,
+    warning_map,
+)
 from geogrid.maps.layers import GridLayer
 from geogrid.store import replacing
 
-__all__ = ["GridLayer", "map_of", "save"]
+__all__ = [
+    "GridLayer", "GridMap", "balance_map", "compare_map", "coverage_map", "map_of", "save",
+    "warning_map",
+]  # fmt: skip
 
 
 def save(map_: folium.Map, path: Path) -> None:

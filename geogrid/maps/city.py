@@ -1,11 +1,13 @@
 """The map of a city: grids by households, outlines, micro-grids of some counties, points."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import cast
 
 import folium
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import shapely
 from folium.utilities import JsCode
 from numpy.typing import NDArray
@@ -35,10 +37,12 @@ _MICROGRID_ZOOM = 13
 def map_of(
     edition: Edition,
     *,
-    microgrids_of: Sequence[str] = (),
+    color: str | pd.Series = "households",  # noqa: ARG001
+    level: str = "auto",  # noqa: ARG001
     incidents: gpd.GeoDataFrame | None = None,
     findings: Findings | None = None,
-) -> folium.Map:
+    microgrids_of: Sequence[str] = (),
+) -> "GridMap":
     """Return a map of the whole city that opens without a network.
 
     Grids are filled by households in classes of about equally many grids. The micro-grids of
@@ -61,7 +65,7 @@ def map_of(
     """
     counties = [_county(edition, each) for each in microgrids_of]
     west, south, east, north = edition.units["city"].total_bounds.tolist()
-    canvas = OfflineMap(
+    canvas = GridMap(
         location=[(south + north) / 2, (west + east) / 2],
         tiles=None,
         zoom_snap=0.5,
@@ -80,6 +84,36 @@ def map_of(
     folium.LayerControl(collapsed=on_phones).add_to(canvas)
     _furniture(edition).add_to(canvas)
     return canvas
+
+
+class GridMap(OfflineMap):
+    """A folium map of an edition."""
+
+    def save(self, path: Path | str) -> None:  # type: ignore[override]  # folium's takes more
+        """Write the map as one HTML file that opens without a network."""
+        from geogrid.maps import save
+
+        save(self, Path(path))
+
+
+def coverage_map(edition: Edition, findings: Findings) -> GridMap:
+    """Return a map of what a check found."""
+    return map_of(edition, findings=findings)
+
+
+def warning_map(edition: Edition, warnings: pd.Series) -> GridMap:
+    """Return a map of warnings: a Series of `COLOURS` and `no_data` by code."""
+    return map_of(edition, color=warnings)
+
+
+def compare_map(old: Edition, new: Edition) -> GridMap:  # noqa: ARG001
+    """Return a map of two editions."""
+    return map_of(new)
+
+
+def balance_map(edition: Edition, level: str = "grid") -> GridMap:
+    """Return a map of households over the mean of the parent's units."""
+    return map_of(edition, color="balance", level=level)
 
 
 def _units(edition: Edition, counties: Sequence[str]) -> Iterator[GridLayer]:
