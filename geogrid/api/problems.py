@@ -1,18 +1,23 @@
 """Errors as problem documents (RFC 9457), one shape for every endpoint.
 
-`code` is stable and meant for programs; `detail` and `detail_zh` are for people; `field` names the
-parameter that is wrong. The HTTP status of each error of ours stands in one table here.
+`code` is stable and meant for programs; `detail` is for people, in the language that the request
+prefers (`Accept-Language`); `detail_en` and `detail_zh` say it in both. `field` is the parameter
+that is wrong, or the place in a JSON body as a pointer (`/lon/17`, RFC 6901). The HTTP status of
+each error of ours stands in one table here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from geogrid.errors import (
     ConflictError,
@@ -35,18 +40,42 @@ _STATUSES: tuple[tuple[type[GeogridError], int, str], ...] = (
 # Sentences in Chinese for what the framework says in English only.
 _CHINESE = {
     "missing": "缺少参数",
+    "extra_forbidden": "没有这个参数",
+    "repeated": "参数重复",
     "unknown_datum": "坐标系应为 wgs84、cgcs2000、gcj02、bd09 之一，请向数据提供方确认",
     "finite_number": "应为有限的数字",
     "float_parsing": "应为数字",
     "float_type": "应为数字",
     "int_parsing": "应为整数",
+    "int_from_float": "应为整数",
+    "bool_parsing": "应为 true 或 false",
+    "enum": "不在允许的取值之内",
+    "literal_error": "不在允许的取值之内",
     "less_than_equal": "超出允许的最大值",
     "greater_than_equal": "低于允许的最小值",
     "string_too_short": "文字太短",
     "string_too_long": "文字太长",
+    "string_pattern_mismatch": "格式不正确",
     "json_invalid": "请求体不是有效的 JSON",
 }
-_HTTP_CHINESE = {404: "没有此资源", 405: "不支持此请求方法", 413: "请求过大"}
+_HTTP_CHINESE = {
+    400: "请求格式不正确",
+    401: "需要密钥",
+    403: "没有权限",
+    404: "没有此资源",
+    405: "不支持此请求方法",
+    406: "不能以所要求的格式回答",
+    408: "请求超时",
+    409: "与当前状态冲突",
+    411: "请求须注明长度",
+    412: "内容已改变",
+    413: "请求过大",
+    414: "地址过长",
+    415: "不支持此内容类型",
+    429: "请求过多",
+    431: "请求头过大",
+    503: "服务繁忙",
+}
 
 
 class FieldProblem(BaseModel):
@@ -55,6 +84,7 @@ class FieldProblem(BaseModel):
     field: str
     code: str
     detail: str
+    detail_en: str
     detail_zh: str
 
 
@@ -66,6 +96,7 @@ class ProblemDocument(BaseModel):
     status: int
     code: str
     detail: str
+    detail_en: str
     detail_zh: str
     field: str | None = None
     instance: str
@@ -76,12 +107,20 @@ class Problem(Exception):  # noqa: N818  # the standard's word
     """An answer other than success."""
 
     def __init__(
-        self, status: int, code: str, detail: str, detail_zh: str, *, field: str | None = None
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        detail_zh: str,
+        *,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Take the HTTP status, a stable code and a sentence in two languages."""
+        """Take the HTTP status, a stable code, a sentence in two languages, and further headers."""
         super().__init__(detail)
         self.status, self.code, self.field = status, code, field
         self.detail, self.detail_zh = detail, detail_zh
+        self.headers = dict(headers or {})
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -100,38 +139,79 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_bug)
 
 
-def respond(instance: str, problem: Problem, fields: Sequence[FieldProblem] = ()) -> JSONResponse:
+def refuse(scope: Scope, problem: Problem, fields: Sequence[FieldProblem] = ()) -> JSONResponse:
+    """Return a problem as the response to a request, in the language that it prefers."""
+    return respond(quote(scope["path"]), problem, fields, lang=language(scope))
+
+
+def respond(
+    instance: str, problem: Problem, fields: Sequence[FieldProblem] = (), *, lang: str = "en"
+) -> JSONResponse:
     """Return a problem as a response to the request for `instance`."""
+    zh = lang == "zh"
     document = ProblemDocument(
         type=f"urn:geogrid:problem:{problem.code}",
         title=HTTPStatus(problem.status).phrase,
         status=problem.status,
         code=problem.code,
-        detail=problem.detail,
+        detail=problem.detail_zh if zh else problem.detail,
+        detail_en=problem.detail,
         detail_zh=problem.detail_zh,
         field=problem.field,
         instance=instance,
-        errors=list(fields),
+        errors=[
+            each.model_copy(update={"detail": each.detail_zh}) if zh else each for each in fields
+        ],
     )
     return JSONResponse(
         document.model_dump(exclude_none=True),
         problem.status,
-        {"Cache-Control": "no-store"},
+        {"Cache-Control": "no-store", "Content-Language": lang} | problem.headers,
         "application/problem+json",
     )
 
 
+def language(scope: Scope) -> str:
+    """Return the language that a request prefers: `zh` or `en`, which is also for any other.
+
+    >>> language({"type": "http", "headers": [(b"accept-language", b"de, zh-CN;q=0.8, en;q=0.5")]})
+    'zh'
+    """
+    best, lang = 0.0, "en"
+    for each in Headers(scope=scope).get("accept-language", "").lower().split(","):
+        tag, _, weight = each.partition(";")
+        known = tag.strip().partition("-")[0]
+        number = _weight(weight)
+        if known in ("zh", "en") and number > best:
+            best, lang = number, known
+    return lang
+
+
+def _weight(parameter: str) -> float:
+    """Return the number behind `q=`, one where there is none."""
+    name, _, text = parameter.strip().partition("=")
+    try:
+        return float(text) if name.strip() == "q" else 1.0
+    except ValueError:
+        return 0.0
+
+
+def problem_of(error: GeogridError) -> Problem:
+    """Return one of our errors as a problem, by the table above."""
+    for kind, status, code in _STATUSES:
+        if isinstance(error, kind):
+            return Problem(status, code, str(error), _zh_of(error))
+    raise error
+
+
 def _on_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Problem)
-    return respond(request.url.path, error)
+    return refuse(request.scope, error)
 
 
 def _on_geogrid_error(request: Request, error: Exception) -> JSONResponse:
-    for kind, status, code in _STATUSES:
-        if isinstance(error, kind):
-            problem = Problem(status, code, str(error), _zh_of(error))
-            return respond(request.url.path, problem)
-    raise error
+    assert isinstance(error, GeogridError)
+    return refuse(request.scope, problem_of(error))
 
 
 def _zh_of(error: Exception) -> str:
@@ -147,29 +227,38 @@ def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     fields = [_field_problem(item) for item in error.errors()]
     first = fields[0]
     detail, zh = (f"{first.field}: {first.detail}", f"{first.field}：{first.detail_zh}")
-    problem = Problem(422, first.code, detail, zh, field=first.field)
-    return respond(request.url.path, problem, fields)
+    status = 400 if first.code == "json_invalid" else 422
+    problem = Problem(status, first.code, detail, zh, field=first.field)
+    return refuse(request.scope, problem, fields)
 
 
 def _field_problem(item: dict[str, object]) -> FieldProblem:
     place = item["loc"]
     assert isinstance(place, tuple)
-    name = ".".join(str(part) for part in place[1:]) or str(place[0])
-    if item["type"] == "json_invalid":  # the framework gives the position of the character
-        name = "body"
     code, said = str(item["type"]), str(item["msg"]).removeprefix("Value error, ")
     zh = _CHINESE.get(code, "参数不正确")
     if code == "value_error":
         zh = f"{zh}：{said}"
-    return FieldProblem(field=name, code=code, detail=said, detail_zh=zh)
+    name = _field_name(code, place)
+    return FieldProblem(field=name, code=code, detail=said, detail_en=said, detail_zh=zh)
+
+
+def _field_name(code: str, place: tuple[str | int, ...]) -> str:
+    """Return the name of a parameter, or the place in a body as a JSON pointer."""
+    where, *inside = (str(part) for part in place)
+    if where != "body":
+        return ".".join(inside) or where
+    if code == "json_invalid" or not inside:  # the framework gives the number of the character
+        return "body"
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in inside)
 
 
 def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = HTTPStatus(error.status_code).name.lower()
     zh = _HTTP_CHINESE.get(error.status_code, "请求不能处理")
-    problem = Problem(error.status_code, code, str(error.detail), zh)
-    return respond(request.url.path, problem)
+    problem = Problem(error.status_code, code, str(error.detail), zh, headers=error.headers)
+    return refuse(request.scope, problem)
 
 
 def _on_bug(request: Request, error: Exception) -> JSONResponse:
@@ -177,4 +266,4 @@ def _on_bug(request: Request, error: Exception) -> JSONResponse:
     said = Problem(
         500, "internal", "The service failed; see its log.", "服务内部错误，请查看日志。"
     )
-    return respond(request.url.path, said)
+    return refuse(request.scope, said)
