@@ -19,8 +19,8 @@ from rasterio.transform import from_bounds, from_origin
 import geogrid.api
 from geogrid import store
 from geogrid.api.app import create_app
-from geogrid.api.deps import Settings
 from geogrid.api.imagery import Imagery
+from geogrid.api.settings import Settings
 from geogrid.coverage.check import check
 from geogrid.datums import Datum
 from geogrid.edition import Edition, to_degrees
@@ -58,13 +58,15 @@ def imagery_file(city_file: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def client(city_file: Path):
-    with TestClient(create_app(Settings(city_file)), raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(Settings(edition=city_file)), raise_server_exceptions=False
+    ) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def client_with_imagery(city_file: Path, imagery_file: Path):
-    with TestClient(create_app(Settings(city_file, imagery=imagery_file))) as client:
+    with TestClient(create_app(Settings(edition=city_file, imagery=imagery_file))) as client:
         yield client
 
 
@@ -325,7 +327,10 @@ def test_coverage_is_computed_once_however_many_ask(city_file, monkeypatch):
         return check(edition)
 
     monkeypatch.setattr("geogrid.api.deps.check", counted)
-    with TestClient(create_app(Settings(city_file))) as client, ThreadPoolExecutor(4) as pool:
+    with (
+        TestClient(create_app(Settings(edition=city_file))) as client,
+        ThreadPoolExecutor(4) as pool,
+    ):
         answers = list(pool.map(lambda _: client.get("/v1/coverage").json(), range(4)))
     assert len(calls) == 1
     assert all(answer == answers[0] for answer in answers)
@@ -377,7 +382,7 @@ def test_a_known_tile_is_not_encoded_again(client, tile, header, monkeypatch):
 def test_another_edition_has_other_tags(client, tile, tmp_path):
     path = tmp_path / "other.gpkg"
     store.write_edition(build_toy_edition(seed=8), path, tables={})
-    with TestClient(create_app(Settings(path))) as other:
+    with TestClient(create_app(Settings(edition=path))) as other:
         etag = client.get(tile).headers["etag"]
         assert other.get(tile, headers={"If-None-Match": etag}).status_code == 200
 
@@ -491,7 +496,7 @@ def test_without_imagery_its_tiles_are_a_problem(client, path):
 
 
 def test_nothing_is_opened_before_the_server_starts(tmp_path):
-    app = create_app(Settings(tmp_path / "missing.gpkg"))
+    app = create_app(Settings(edition=tmp_path / "missing.gpkg"))
     with pytest.raises(DataError, match=r"missing\.gpkg"), TestClient(app):
         pass
 
@@ -499,7 +504,7 @@ def test_nothing_is_opened_before_the_server_starts(tmp_path):
 def test_imagery_that_cannot_be_read_stops_the_start(city_file, tmp_path):
     bad = tmp_path / "image.tif"
     bad.write_text("no image")
-    app = create_app(Settings(city_file, imagery=bad))
+    app = create_app(Settings(edition=city_file, imagery=bad))
     with pytest.raises(ImageryError, match=r"image\.tif"), TestClient(app):
         pass
 

@@ -1,5 +1,6 @@
 """The application: routes, errors, headers, and the data that is loaded at the start."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,8 +9,9 @@ from starlette.staticfiles import StaticFiles
 
 from geogrid import __version__
 from geogrid.api import lookup, pages, problems, tiles, units
-from geogrid.api.deps import Dataset, Settings, load
+from geogrid.api.deps import Bind, Dataset, Served, load
 from geogrid.api.guard import Guard
+from geogrid.api.settings import Settings
 
 
 def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI:
@@ -26,10 +28,11 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
     FastAPI
         Answers every error with a problem document and asks no other host for anything.
     """
+    served = Served()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.dataset = dataset or load(settings)
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        served.dataset = await asyncio.to_thread(load, settings) if dataset is None else dataset
         yield
 
     app = FastAPI(
@@ -44,7 +47,9 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
     for router in (lookup.router, units.router, tiles.router, pages.health, pages.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
+    app.state.settings = settings
     app.add_middleware(Guard)
+    app.add_middleware(Bind, served=served)
     problems.install(app)
     return app
 

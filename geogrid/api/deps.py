@@ -1,33 +1,23 @@
 """What the service is started with and what it holds in memory while it runs."""
 
 import threading
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, cast
 
 import numpy as np
 from fastapi import Depends, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from geogrid import __version__, store
 from geogrid.api.directory import Directory
 from geogrid.api.imagery import Imagery
+from geogrid.api.settings import Settings
 from geogrid.coverage.check import check
 from geogrid.coverage.findings import Findings
 from geogrid.datums import Datum
 from geogrid.edition import Edition
 from geogrid.locate import Locator
 from geogrid.tiles import MIN_ZOOMS, TileSet, to_world
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What to serve, and where to listen."""
-
-    edition: Path
-    imagery: Path | None = None
-    host: str = "127.0.0.1"
-    port: int = 8000
 
 
 class Dataset:
@@ -83,9 +73,40 @@ def load(settings: Settings) -> Dataset:
     return Dataset(store.read_edition(settings.edition), imagery)
 
 
-def _dataset(request: Request) -> Dataset:
-    return cast(Dataset, request.app.state.dataset)
+class Served:
+    """The dataset that answers now; replaced by one assignment, so nobody sees half of one.
+
+    A request is bound to the dataset of its beginning (`Bind`): `scope["state"]["dataset"]`. What
+    it is answered from does not change while it is worked on.
+    """
+
+    dataset: Dataset
+
+
+class Bind:
+    """Outermost middleware: binds each request to one dataset."""
+
+    def __init__(self, app: ASGIApp, served: Served) -> None:
+        """Wrap `app`."""
+        self.app, self.served = app, served
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            scope.setdefault("state", {})["dataset"] = self.served.dataset
+        await self.app(scope, receive, send)
+
+
+async def _dataset(request: Request) -> Dataset:
+    return cast(Dataset, request.scope["state"]["dataset"])
+
+
+async def _settings(request: Request) -> Settings:
+    return cast(Settings, request.app.state.settings)
 
 
 Data = Annotated[Dataset, Depends(_dataset)]
-"""Parameter of a route: what the service holds in memory."""
+"""Parameter of a route: what the service held in memory when the request began."""
+
+Config = Annotated[Settings, Depends(_settings)]
+"""Parameter of a route: what the service was started with."""

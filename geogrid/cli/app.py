@@ -62,7 +62,7 @@ def demo(
         summary = run_demo(plan, console)
         print(json.dumps(summary.as_json(), ensure_ascii=False) if as_json else summary.text(lang))
         if serve:
-            _serve(console, summary.city, summary.imagery, ("127.0.0.1", port))
+            _serve(console, edition=summary.city, imagery=summary.imagery, port=port)
 
 
 @app.command()
@@ -367,23 +367,26 @@ def draw_map(
 
 @app.command()
 def serve(
-    city: Annotated[Path, typer.Argument(help="Edition.")],
+    city: Annotated[Path | None, typer.Argument(help="Edition; may stand in geogrid.toml.")] = None,
     imagery: Annotated[Path | None, typer.Option(help="GeoTIFF to show below.")] = None,
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen at.")] = 8000,
+    incidents: Annotated[
+        Path | None, typer.Option(help="Located incidents to show: a file or a folder.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen at (127.0.0.1).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen at (8000).")] = None,
     quiet: Quiet = False,
     lang: Lang = _LANG,
 ) -> None:
     """Serve look-ups, tiles and the map page. 提供查询接口、瓦片和地图页面。"""
     console = Console(lang, quiet)
     with errors_as_exit_codes(console):
-        _serve(console, city, imagery, (host, port))
+        _serve(console, edition=city, imagery=imagery, incidents=incidents, host=host, port=port)
 
 
-def _serve(console: Console, city: Path, imagery: Path | None, address: tuple[str, int]) -> None:
+def _serve(console: Console, **given: Path | str | int | None) -> None:
     from geogrid.cli.jobs import serve_city
 
-    serve_city(city, imagery, address, console)
+    serve_city(given, console)
 
 
 def _names(listed: str) -> tuple[str, ...]:

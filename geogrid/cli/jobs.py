@@ -1,6 +1,7 @@
 """The longer jobs behind the commands: divide and write, serve."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from geogrid import store
@@ -96,22 +97,23 @@ def division_text(division: Division, lang: str) -> str:
     return "\n".join([*lines, report_text(division.report, lang)])
 
 
-def serve_city(
-    city: Path, imagery: Path | None, address: tuple[str, int], console: Console
-) -> None:
-    """Serve an edition until stopped."""
+def serve_city(given: Mapping[str, object], console: Console) -> None:
+    """Serve an edition until stopped; what is not `given` stands in the environment or a file."""
     import uvicorn
 
+    from geogrid.api import settings as setup
     from geogrid.api.app import create_app
-    from geogrid.api.deps import Settings, load
+    from geogrid.api.deps import load
 
-    host, port = address
-    if not city.is_file():
-        raise UsageError(f"there is no file {city}. Make an edition with `geogrid partition`.")
-    settings = Settings(edition=city, imagery=imagery, host=host, port=port)
+    settings = setup.read(dict(given))
+    if not settings.edition.is_file():
+        raise UsageError(
+            f"there is no file {settings.edition}. Make an edition with `geogrid partition`."
+        )
     console.say("正在加载 …", "loading …")
     application = create_app(settings, dataset=load(settings))
-    console.say(
-        f"地图:http://{host}:{port}/  (Ctrl-C 结束)", f"map: http://{host}:{port}/  (Ctrl-C stops)"
+    address = f"http://{settings.host}:{settings.port}/"
+    console.say(f"地图:{address}  (Ctrl-C 结束)", f"map: {address}  (Ctrl-C stops)")
+    uvicorn.run(
+        application, host=settings.host, port=settings.port, log_level="warning", access_log=False
     )
-    uvicorn.run(application, host=host, port=port, log_level="warning", access_log=False)

@@ -1,0 +1,149 @@
+"""What the service is started with.
+
+A value is taken from the command line, else from the environment (`GEOGRID_PORT`, and for a value
+of a group `GEOGRID_LIMITS__BODY_BYTES`), else from the table `[serve]` of `geogrid.toml` in the
+working folder, else it is the default. Nothing that a setting names is opened here.
+"""
+
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.sources import InitSettingsSource
+
+from geogrid.errors import UsageError
+
+FILE = Path("geogrid.toml")
+TABLE = "serve"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Limits(_Group):
+    """What one request, one key and all requests together may ask for."""
+
+    body_bytes: int = Field(default=2_000_000, ge=1)
+    """A body; 10,000 positions with 17 digits each are 0.4 MB."""
+    upload_bytes: int = Field(default=1 << 30, ge=1)
+    """The file of a job, which goes to disk and not into memory."""
+    positions: int = Field(default=10_000, ge=1)
+    """Positions of one batch."""
+    page: int = Field(default=10_000, ge=1)
+    """Features of one page."""
+    url_bytes: int = Field(default=8_192, ge=64)
+    header_bytes: int = Field(default=16_384, ge=256)
+    """All headers of a request together."""
+    seconds: float = Field(default=30, gt=0)
+    """From the last byte of a request to the first of its answer."""
+    slow_requests: int = Field(default=16, ge=1)
+    """Requests that are worked on at once in threads; look-ups are not counted."""
+    waiting_requests: int = Field(default=64, ge=0)
+    """Requests that wait for one of those; more are answered 503."""
+    connections: int = Field(default=1_000, ge=1)
+    requests_per_second: float = Field(default=0, ge=0)
+    """Of one key, or of one address where there are no keys; 0 is no limit."""
+
+
+class Basemap(_Group):
+    """A map of others below ours, fetched by this service so that its key stays here."""
+
+    token: SecretStr | None = None
+    """Key of the Tianditu services (https://console.tianditu.gov.cn); no basemap without one."""
+
+
+class Settings(BaseSettings):
+    """What to serve, where to listen, who may ask, and how much.
+
+    Examples
+    --------
+    >>> Settings(edition="city.gpkg").port
+    8000
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="GEOGRID_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
+
+    edition: Path
+    imagery: Path | None = None
+    incidents: Path | None = None
+    """Located incidents: a file, or a folder of them."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65_535)
+    keys: tuple[str, ...] = ()
+    """Lines as `geogrid key` prints them: name, scopes, hash."""
+    keys_file: Path | None = None
+    """File with more such lines."""
+    cors_origins: tuple[str, ...] = ()
+    """Pages of other origins that may ask, such as `https://platform.example`."""
+    reload_seconds: float = Field(default=2.0, ge=0)
+    """How often to look whether the file of the edition changed; 0 is never."""
+    limits: Limits = Limits()
+    basemap: Basemap = Basemap()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # part of the signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Rank the sources: arguments, environment, file."""
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _kept(FILE))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the service."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def read(given: dict[str, Any]) -> Settings:
+    """Return the settings; what is `given`, unless None, wins over environment and file.
+
+    Raises
+    ------
+    UsageError
+        A value is missing, unknown or cannot be right.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise UsageError(_explained(error)) from error
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    """Return the table of the file; empty where there is none."""
+    if not path.is_file():
+        return {}
+    try:
+        table = tomllib.loads(path.read_text("utf-8")).get(TABLE, {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path.resolve()} cannot be read: {error}") from error
+    if not isinstance(table, dict):
+        raise UsageError(f"{path.resolve()}: {TABLE} is not a table; write [{TABLE}] above it.")
+    return table
+
+
+def _explained(error: ValidationError) -> str:
+    said = []
+    for item in error.errors(include_input=False, include_url=False):
+        name = ".".join(map(str, item["loc"]))
+        said.append(f"{name}: {item['msg'].lower()}")
+    return (
+        f"the service cannot be started as it is set up: {'; '.join(said)}. Correct it on the "
+        f"command line, in GEOGRID_… of the environment, or in [{TABLE}] of {FILE}."
+    )
