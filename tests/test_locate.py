@@ -490,19 +490,36 @@ def test_locate_and_distances_equal_python(toy_edition, locator):
     for plain, compiled in zip(out[1:], (found.row, found.status_row, found.on_edge), strict=True):
         np.testing.assert_array_equal(plain, compiled)
     metres, beside = np.full(n, np.nan), np.full(n, -1, np.int32)
-    arrays, numbers = index.arrays, index.numbers
-    kernels.nearest_edge.py_func(
-        out[0], out[1], index.origin, arrays["ring_xy"], arrays["ring_starts"],
-        arrays["ring_firsts"], arrays["ring_beyond"], metres, beside,
-    )  # fmt: skip
-    shape = tuple(numbers[f"outline_{name}"] for name in ("columns", "rows", "cell"))
-    kernels.nearest_outline.py_func(
-        out[0], out[2] == kernels.OUTSIDE, index.origin, arrays["outline"], arrays["outline_inner"],
-        arrays["outline_starts"], arrays["outline_items"], shape, 1000.0, metres, beside,
-    )  # fmt: skip
+    height = datums.HEIGHTS[Datum.GCJ02]
+    for k, (x, y) in enumerate(out[0].tolist()):
+        if out[1][k] >= 0:
+            way, row = kernels._to_polygon, (out[1][k],)
+        elif out[2][k] == kernels.OUTSIDE:
+            way, row = kernels._to_outline, ()
+        else:
+            continue
+        metres[k], beside[k] = way.py_func(x, y, *row, index.borders)
+        alone = kernels.place_one.py_func(*xy[k], height, locator._box, index.cells, index.borders)
+        assert alone[:3] == (out[1][k], out[2][k], out[3][k])
     np.testing.assert_allclose(metres, found.edge_m, rtol=1e-12)
     np.testing.assert_array_equal(beside, found.beside)
     assert np.isfinite(metres[found.status == "outside"]).any()
+
+
+def test_one_position_is_placed_and_measured_as_in_a_batch(toy_edition, locator):
+    rng = np.random.default_rng(10)
+    nowhere = [(0, 0), (np.nan, 33.6), (np.inf, 1), (33.62, 114.62), (500, 1), (114.6497, 33.59)]
+    xy = np.vstack(
+        [edge_points(toy_edition, rng, 30), rng.uniform(114.59, 114.66, (60, 2)) - [0, 81], nowhere]
+    )
+    for datum in Datum:
+        found = locator.locate(xy, datum=datum, edges=True)
+        for k, (lon, lat) in enumerate(xy.tolist()):
+            row, status, on_edge, metres, beside = locator.place(lon, lat, datum)
+            assert (row, status, on_edge, beside) == (
+                found.row[k], found.status[k], found.on_edge[k], found.beside[k],
+            )  # fmt: skip
+            np.testing.assert_equal(metres, found.edge_m[k])
 
 
 def test_cell_index_equals_python_and_brute_force():

@@ -1,5 +1,7 @@
 """Positions as people send them: sorted out, converted, looked up, measured."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -19,6 +21,29 @@ _ROUNDING = 1.0 + 1e-9
 
 _BATCH = 1024
 """Points looked up side by side: their loads from memory overlap instead of waiting in turn."""
+
+
+class Borders(NamedTuple):
+    """What distances are measured to: the rings of the polygons and the city's outline.
+
+    Polygon `k` has the rings `firsts[k]` to `firsts[k + 1] - 1`; ring `r` has the vertices
+    `origin + xy[starts[r]:starts[r + 1]]`; `beyond` is the polygon on the other side of the edge
+    that starts at each vertex, -1 for none. Edges of the outline are `origin` (twice)
+    `+ outline[k]`, x0 y0 x1 y1, with the polygon inside each; `cells` and `items` list them by
+    coarse cells, of which `shape` is columns, rows and side, at least `reach` metres.
+    """
+
+    origin: tuple[int, int]
+    xy: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    firsts: NDArray[np.int64]
+    beyond: NDArray[np.int32]
+    outline: NDArray[np.int32]
+    inner: NDArray[np.int32]
+    cells: NDArray[np.int64]
+    items: NDArray[np.int32]
+    shape: tuple[int, int, int]
+    reach: float
 
 
 @njit(cache=True, nogil=True)
@@ -145,112 +170,108 @@ def _squared(ax: float, ay: float, dx: float, dy: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def nearest_edge(
+def _to_polygon(x: int, y: int, row: int, borders: Borders) -> tuple[float, int]:
+    """Return metres from a point to the nearest edge of a polygon, and the polygon beyond it."""
+    east, north = metres_per_step(y)
+    x, y = x - borders.origin[0], y - borders.origin[1]
+    xy, starts = borders.xy, borders.starts
+    best, beside = np.inf, np.int64(-1)
+    for ring in range(borders.firsts[row], borders.firsts[row + 1]):
+        bx, by = (xy[starts[ring], 0] - x) * east, (xy[starts[ring], 1] - y) * north
+        for i in range(starts[ring], starts[ring + 1] - 1):
+            ax, ay = bx, by
+            bx, by = (xy[i + 1, 0] - x) * east, (xy[i + 1, 1] - y) * north
+            dx, dy = bx - ax, by - ay
+            across = ax * dy - ay * dx
+            # Already the edge's line is too far, by more than rounding: most edges end here.
+            if across * across > best * (dx * dx + dy * dy) * _ROUNDING:
+                continue
+            d = _squared(ax, ay, dx, dy)
+            if d <= best:
+                other = np.int64(borders.beyond[i])
+                if d < best or (other >= 0 and (other < beside or beside < 0)):
+                    best, beside = d, other
+    return np.sqrt(best), beside
+
+
+@njit(cache=True, nogil=True)
+def _to_outline(x: int, y: int, borders: Borders) -> tuple[float, int]:
+    """Return metres from a point outside to the outline, and the polygon inside; NaN if far."""
+    columns, rows, cell = borders.shape
+    east, north = metres_per_step(y)
+    x, y = x - borders.origin[0], y - borders.origin[1]
+    column, row = x // cell, y // cell
+    if column < -1 or row < -1 or column > columns or row > rows:
+        return np.nan, np.int64(-1)
+    ends, inner = borders.outline, borders.inner
+    best, beside = borders.reach * borders.reach, np.int64(-1)
+    for r in range(max(row - 1, 0), min(row + 2, rows)):
+        for c in range(max(column - 1, 0), min(column + 2, columns)):
+            for k in range(borders.cells[r * columns + c], borders.cells[r * columns + c + 1]):
+                i = borders.items[k]
+                d = _squared(
+                    (ends[i, 0] - x) * east, (ends[i, 1] - y) * north,
+                    (np.int64(ends[i, 2]) - ends[i, 0]) * east,
+                    (np.int64(ends[i, 3]) - ends[i, 1]) * north,
+                )  # fmt: skip
+                if d < best or (d == best and inner[i] < beside):
+                    best, beside = d, np.int64(inner[i])
+    return (np.sqrt(best) if beside >= 0 else np.nan), beside
+
+
+@njit(cache=True, nogil=True)
+def measure(
     points: NDArray[np.int64],
     rows: NDArray[np.int32],
-    origin: tuple[int, int],
-    xy: NDArray[np.int32],
-    starts: NDArray[np.int64],
-    firsts: NDArray[np.int64],
-    beyond: NDArray[np.int32],
+    status: NDArray[np.int8],
+    borders: Borders,
     metres: NDArray[np.float64],
     neighbours: NDArray[np.int32],
 ) -> None:
-    """Measure the distance from each point to the nearest edge of its polygon.
+    """Measure from each point to the nearest edge of its polygon or, outside, to the outline.
 
     Parameters
     ----------
     points : (p, 2) int64
     rows : (p,) int32
-        Points and the polygon of each; nothing is measured where it is -1.
-    origin, xy, starts, firsts : polygons
-        Polygon `k` has the rings `firsts[k]` to `firsts[k + 1] - 1`; ring `r` has the vertices
-        `origin + xy[starts[r]:starts[r + 1]]`.
-    beyond : (v,) int32
-        Polygon on the other side of the edge that starts at each vertex; -1 for none.
+        Points and the polygon of each, -1 for none.
+    status : (p,) int8
+        Of points without a polygon, only those that are `OUTSIDE` are measured.
+    borders : Borders
     metres : (p,) float
-        Filled in where a point has a polygon.
+        Filled in where a point has a polygon, or lies within `borders.reach` of the outline.
     neighbours : (p,) int32
-        Filled with the polygon beyond the nearest edge; of edges equally near, the lowest
-        polygon; -1 for none.
+        Filled with the polygon beyond the nearest edge, or inside the nearest edge of the outline;
+        of edges equally near, the lowest polygon; -1 for none.
     """
     for p in range(len(points)):
-        if rows[p] < 0:
-            continue
-        east, north = metres_per_step(points[p, 1])
-        x, y = points[p, 0] - origin[0], points[p, 1] - origin[1]
-        best, beside = np.inf, np.int64(-1)
-        for ring in range(firsts[rows[p]], firsts[rows[p] + 1]):
-            bx, by = (xy[starts[ring], 0] - x) * east, (xy[starts[ring], 1] - y) * north
-            for i in range(starts[ring], starts[ring + 1] - 1):
-                ax, ay = bx, by
-                bx, by = (xy[i + 1, 0] - x) * east, (xy[i + 1, 1] - y) * north
-                dx, dy = bx - ax, by - ay
-                across = ax * dy - ay * dx
-                # Already the edge's line is too far, by more than rounding: most edges end here.
-                if across * across > best * (dx * dx + dy * dy) * _ROUNDING:
-                    continue
-                d = _squared(ax, ay, dx, dy)
-                if d <= best:
-                    other = np.int64(beyond[i])
-                    if d < best or (other >= 0 and (other < beside or beside < 0)):
-                        best, beside = d, other
-        metres[p], neighbours[p] = np.sqrt(best), beside
+        if rows[p] >= 0:
+            metres[p], neighbours[p] = _to_polygon(points[p, 0], points[p, 1], rows[p], borders)
+        elif status[p] == OUTSIDE:
+            metres[p], neighbours[p] = _to_outline(points[p, 0], points[p, 1], borders)
 
 
 @njit(cache=True, nogil=True)
-def nearest_outline(
-    points: NDArray[np.int64],
-    wanted: NDArray[np.bool_],
-    origin: tuple[int, int],
-    ends: NDArray[np.int32],
-    inner: NDArray[np.int32],
-    starts: NDArray[np.int64],
-    items: NDArray[np.int32],
-    shape: tuple[int, int, int],
-    reach: float,
-    metres: NDArray[np.float64],
-    neighbours: NDArray[np.int32],
-) -> None:
-    """Measure the distance from points outside to the outline, where it is within `reach` metres.
-
-    Parameters
-    ----------
-    points : (p, 2) int64
-    wanted : (p,) bool
-        Points to measure.
-    origin, ends : edges of the outline
-        `origin` (twice) `+ ends[k]` is x0 y0 x1 y1.
-    inner : (e,) int32
-        Polygon inside each edge.
-    starts, items, shape : boxes
-        What `index_boxes` made with a cell at least `reach` wide, and columns, rows, cell.
-    metres, neighbours : (p,)
-        Filled with the distance and the polygon inside the nearest edge, the lowest of several.
-    """
-    columns, rows, cell = shape
-    for p in range(len(points)):
-        if not wanted[p]:
-            continue
-        x, y = points[p, 0] - origin[0], points[p, 1] - origin[1]
-        column, row = x // cell, y // cell
-        if column < -1 or row < -1 or column > columns or row > rows:
-            continue
-        east, north = metres_per_step(points[p, 1])
-        best, beside = reach * reach, np.int64(-1)
-        for r in range(max(row - 1, 0), min(row + 2, rows)):
-            for c in range(max(column - 1, 0), min(column + 2, columns)):
-                for k in range(starts[r * columns + c], starts[r * columns + c + 1]):
-                    i = items[k]
-                    d = _squared(
-                        (ends[i, 0] - x) * east, (ends[i, 1] - y) * north,
-                        (np.int64(ends[i, 2]) - ends[i, 0]) * east,
-                        (np.int64(ends[i, 3]) - ends[i, 1]) * north,
-                    )  # fmt: skip
-                    if d < best or (d == best and inner[i] < beside):
-                        best, beside = d, np.int64(inner[i])
-        if beside >= 0:
-            metres[p], neighbours[p] = np.sqrt(best), beside
+def place_one(
+    lon: float,
+    lat: float,
+    height: int,
+    box: tuple[float, float, float, float],
+    cells: Cells,
+    borders: Borders,
+) -> tuple[int, int, bool, float, int]:
+    """Return row, status, on-edge, metres and neighbour, as `locate` and `measure` do."""
+    status = triage(lon, lat, box)
+    if status != OUTSIDE:
+        return -1, status, False, np.nan, -1
+    lon, lat = wgs84_of(lon, lat, height)
+    x, y = np.int64(np.rint(lon * _STEPS)), np.int64(np.rint(lat * _STEPS))
+    row, on_edge = face_at(x, y, cells)
+    if row >= 0:
+        metres, beside = _to_polygon(x, y, row, borders)
+        return row, HIT, on_edge, metres, beside
+    metres, beside = _to_outline(x, y, borders)
+    return row, OUTSIDE, on_edge, metres, beside
 
 
 @njit(cache=True)

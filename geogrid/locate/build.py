@@ -28,9 +28,6 @@ int64."""
 _COARSE = 1 << 21
 """Steps: cells of the outline are wider than `REACH` everywhere south of 61 degrees."""
 
-REACH = 1000.0
-"""Metres outside the city up to which the distance to it is told."""
-
 
 def build(edition: Edition, source: Mapping[str, int] | None = None) -> Index:
     """Index the micro-grids of an edition.

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from geogrid import store
 from geogrid._kernels.cells import Cells
+from geogrid._kernels.locate import Borders
 from geogrid.codes import parent_level
 from geogrid.edition import Edition
 from geogrid.errors import DataError
@@ -28,6 +29,9 @@ _MAGIC = b"GEOGRID-LOCATE-2"
 _ALIGNMENT = 64
 NAMED_LEVELS = ("city", "county", "township", "village")
 """Levels whose names people write; those of grids are made of the village's."""
+
+REACH = 1000.0
+"""Metres outside the city up to which the distance to it is told."""
 
 _DIGITS = 16
 """Digits of the digest in a file's name."""
@@ -66,6 +70,17 @@ class Index:
         """The cells."""
         scalars = (self.numbers[name] for name in Cells._fields[:6])
         return Cells(*scalars, *(self.arrays[name] for name in Cells._fields[6:]))  # type: ignore[arg-type]
+
+    @cached_property
+    def borders(self) -> Borders:
+        """What distances are measured to."""
+        arrays, numbers = self.arrays, self.numbers
+        return Borders(
+            self.origin, arrays["ring_xy"], arrays["ring_starts"], arrays["ring_firsts"],
+            arrays["ring_beyond"], arrays["outline"], arrays["outline_inner"],
+            arrays["outline_starts"], arrays["outline_items"],
+            (numbers["outline_columns"], numbers["outline_rows"], numbers["outline_cell"]), REACH,
+        )  # fmt: skip
 
     @cached_property
     def codes(self) -> NDArray[np.str_]:

@@ -21,7 +21,7 @@ from geogrid.codes import LEVELS, parent_level
 from geogrid.datums import Datum, Epsg, Reference
 from geogrid.edition import Edition
 from geogrid.errors import CoordinateError
-from geogrid.locate.build import REACH, build
+from geogrid.locate.build import build
 from geogrid.locate.index import Index, index_of
 
 _SWAP_MARGIN = 0.02
@@ -230,7 +230,9 @@ class Locator:
                 status[part], on_edge[part],
             )  # fmt: skip
             if edges:
-                self._measure(points, row[part], status[part], metres[part], beside[part])
+                kernels.measure(
+                    points, row[part], status[part], self.index.borders, metres[part], beside[part]
+                )
 
         _in_threads(look_up, n)
         if isinstance(source, Epsg):
@@ -252,25 +254,18 @@ class Locator:
         )
         return (str(self.index.codes[row]) if row >= 0 else ""), _STATUSES[status]
 
-    def _measure(
-        self,
-        points: NDArray[np.int64],
-        row: NDArray[np.int32],
-        status: NDArray[np.int8],
-        metres: NDArray[np.float64],
-        beside: NDArray[np.int32],
-    ) -> None:
-        arrays, numbers, origin = self.index.arrays, self.index.numbers, self.index.origin
-        kernels.nearest_edge(
-            points, row, origin, arrays["ring_xy"], arrays["ring_starts"],
-            arrays["ring_firsts"], arrays["ring_beyond"], metres, beside,
-        )  # fmt: skip
-        kernels.nearest_outline(
-            points, status == _OUTSIDE, origin, arrays["outline"], arrays["outline_inner"],
-            arrays["outline_starts"], arrays["outline_items"],
-            (numbers["outline_columns"], numbers["outline_rows"], numbers["outline_cell"]),
-            REACH, metres, beside,
-        )  # fmt: skip
+    def place(self, lon: float, lat: float, datum: Datum) -> tuple[int, Status, bool, float, int]:
+        """Find the micro-grid of one position and measure to its border, in microseconds.
+
+        Returns
+        -------
+        row, status, on_edge, edge_m, beside
+            What `locate` with `edges` gives for it; see `Located`.
+        """
+        row, status, on_edge, metres, beside = kernels.place_one(
+            lon, lat, datums.HEIGHTS[datum], self._box, self.index.cells, self.index.borders
+        )
+        return row, _STATUSES[status], on_edge, metres, beside
 
     def _recognise_swapped(
         self, xy: NDArray[np.float64], source: Epsg, status: NDArray[np.int8]
