@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
@@ -10,8 +11,13 @@ from starlette.staticfiles import StaticFiles
 from geogrid import __version__
 from geogrid.api import lookup, pages, problems, tiles, units
 from geogrid.api.deps import Bind, Dataset, Served, load
+from geogrid.api.front import Front
 from geogrid.api.guard import Guard
 from geogrid.api.settings import Settings
+
+# Newer versions of FastAPI report requests, coordinates and all, to whatever OpenTelemetry is set
+# up in the process, and asking whether one is costs a third of a look-up.
+_NO_TELEMETRY: dict[str, Any] = {"telemetry": {"tracing": False, "metrics": False, "logs": False}}
 
 
 def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI:
@@ -43,11 +49,13 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
         docs_url=None,
         redoc_url=None,
         responses=problems.RESPONSES,
+        **_NO_TELEMETRY,
     )
     for router in (lookup.router, units.router, tiles.router, pages.health, pages.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
     app.state.settings = settings
+    app.add_middleware(Front)  # the last to be asked before the routes
     app.add_middleware(Guard)
     app.add_middleware(Bind, served=served)
     problems.install(app)

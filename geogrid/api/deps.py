@@ -9,8 +9,10 @@ from fastapi import Depends, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from geogrid import __version__, store
+from geogrid.api.answers import Answers
 from geogrid.api.directory import Directory
 from geogrid.api.imagery import Imagery
+from geogrid.api.problems import Problem
 from geogrid.api.settings import Settings
 from geogrid.coverage.check import check
 from geogrid.coverage.findings import Findings
@@ -30,6 +32,7 @@ class Dataset:
         self.version = f"{self.revision[:16]}-{__version__}"
         self.directory = Directory(edition)
         self.locator = Locator(edition)
+        self.answers = Answers(edition, self.locator.index)
         self.tiles = TileSet(edition)
         self._checking = threading.Lock()
         self._warm_up()
@@ -57,6 +60,7 @@ class Dataset:
         west, south, east, north = self.tiles.bounds
         middle = np.array([[(west + east) / 2, (south + north) / 2]])
         self.locator.locate(middle, datum=Datum.BD09, edges=True)
+        self.locator.place(float(middle[0, 0]), float(middle[0, 1]), Datum.BD09)
         x, y = (to_world(middle)[0] * (1 << 12)).astype(int).tolist()
         self.tiles.encode(12, x, y)
 
@@ -97,12 +101,29 @@ class Bind:
         await self.app(scope, receive, send)
 
 
+def dataset_of(scope: Scope) -> Dataset:
+    """Return the dataset that a request is bound to."""
+    return cast(Dataset, scope["state"]["dataset"])
+
+
 async def _dataset(request: Request) -> Dataset:
-    return cast(Dataset, request.scope["state"]["dataset"])
+    return dataset_of(request.scope)
 
 
 async def _settings(request: Request) -> Settings:
     return cast(Settings, request.app.state.settings)
+
+
+def each_once(request: Request) -> None:
+    """Refuse a query that gives a parameter twice: which of them is meant cannot be known."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        name = repeated[0]
+        raise Problem(
+            422, "repeated", f"{name}: given {names.count(name)} times, expected once",
+            f"{name}：参数重复", field=name,
+        )  # fmt: skip
 
 
 Data = Annotated[Dataset, Depends(_dataset)]

@@ -1,8 +1,9 @@
 """Shapes of what the service is asked and answers."""
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 from geogrid import datums
@@ -24,6 +25,48 @@ DatumName = Annotated[Datum, BeforeValidator(_parse_datum)]
 """A datum by name; case does not matter, and there is no default."""
 
 
+def _range(most: int) -> dict[str, JsonValue]:
+    """Tell the range in the schema only: a number beyond it gets advice, not a bare refusal."""
+    return {"minimum": -most, "maximum": most}
+
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+"""A plain decimal number: no blanks, underscores, full-width digits."""
+
+_NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
+
+
+def _parse_degrees(text: object) -> object:
+    if isinstance(text, str) and not (NUMBER.fullmatch(text) or _NOT_FINITE.fullmatch(text)):
+        raise PydanticCustomError("float_parsing", "not a plain decimal number, such as 114.65")
+    return text
+
+
+Degrees = Annotated[float, BeforeValidator(_parse_degrees), Field(allow_inf_nan=False)]
+"""Degrees as the text of a query."""
+
+
+class Asked(BaseModel):
+    """One position."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    lon: Annotated[
+        Degrees,
+        Field(description="Degrees east.", examples=[114.6497], json_schema_extra=_range(180)),
+    ]
+    lat: Annotated[
+        Degrees,
+        Field(description="Degrees north.", examples=[33.6204], json_schema_extra=_range(90)),
+    ]
+    datum: Annotated[
+        DatumName,
+        Field(
+            description="What the degrees refer to; ask whoever supplied them: it cannot be seen."
+        ),
+    ]
+
+
 class Link(BaseModel):
     """One unit of a chain or list."""
 
@@ -40,8 +83,11 @@ class Place(BaseModel):
     microgrid_code: str | None
     chain: list[Link]
     on_edge: bool
-    edge_m: float | None
-    neighbour_code: str | None
+    edge_m: float | None = Field(
+        description="Metres to the border of its micro-grid; outside, to the city (below 1 km)."
+    )
+    neighbour_code: str | None = Field(description="The micro-grid beyond the nearest edge.")
+    neighbour_name: str | None
     datum: str
     edition: str
     revision: str

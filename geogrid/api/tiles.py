@@ -4,6 +4,7 @@ import gzip
 import re
 
 from fastapi import APIRouter, Request, Response
+from starlette.datastructures import Headers
 
 from geogrid.api.deps import Data, Dataset
 from geogrid.api.imagery import Imagery
@@ -23,6 +24,16 @@ MEDIA_TYPE = "application/vnd.mapbox-vector-tile"
 # A tile may change when another edition is served at this address: viewers ask again, by ETag.
 _CACHING = "no-cache"
 
+_CACHING_FOR_EVER = "public, max-age=31536000, immutable"
+
+_PLAIN = re.compile(
+    r"/tiles/((?P<version>[0-9a-f]{16}-[0-9a-z.+]+)/)?(?P<z>\d{1,2})/(?P<x>\d{1,5})/(?P<y>\d{1,5})\.mvt",
+    re.ASCII,
+)
+
+_QUICK_ZOOM = 12
+"""From here on a tile takes about a millisecond; larger ones are encoded in a thread."""
+
 _IMAGE_CACHING = "max-age=3600"
 
 _GZIP_ACCEPTED = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
@@ -36,20 +47,53 @@ router = APIRouter(tags=["tiles"])
 def vector_tile(z: int, x: int, y: int, request: Request, data: Data) -> Response:
     """Return all levels as one vector tile, each from its own zoom on; 204 if it is empty."""
     _require_tile(z, x, y, MAX_ZOOM)
-    zipped = _GZIP_ACCEPTED.search(request.headers.get("accept-encoding", "")) is not None
+    return vector_answer(data, (z, x, y), request.headers, _CACHING)
+
+
+@router.get("/tiles/{version}/{z}/{x}/{y}.mvt", response_class=Response)
+def vector_tile_of_version(
+    version: str, z: int, x: int, y: int, request: Request, data: Data
+) -> Response:
+    """Return a vector tile that never changes: `version` is that of the edition served now."""
+    if version != data.version:
+        raise _other_version(data, version)
+    _require_tile(z, x, y, MAX_ZOOM)
+    return vector_answer(data, (z, x, y), request.headers, _CACHING_FOR_EVER)
+
+
+def vector_answer(
+    data: Dataset, tile: tuple[int, int, int], asked: Headers, caching: str
+) -> Response:
+    """Return a tile that exists, or that the caller has it already: known before it is encoded."""
+    zipped = _GZIP_ACCEPTED.search(asked.get("accept-encoding", "")) is not None
     headers = {
         "ETag": f'"{data.version}{"-gzip" if zipped else ""}"',
-        "Cache-Control": _CACHING,
+        "Cache-Control": caching,
         "Vary": "Accept-Encoding",
     }
-    if _is_known(request, headers["ETag"]):
+    if _is_known(asked, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    body = data.tiles.encode(z, x, y)
+    body = data.tiles.encode(*tile)
     if not body:
         return Response(status_code=204, headers=headers)
     if zipped:
         body, headers["Content-Encoding"] = gzip.compress(body, 1, mtime=0), "gzip"
     return Response(body, headers=headers, media_type=MEDIA_TYPE)
+
+
+def vector_answer_quickly(data: Dataset, path: str, asked: Headers) -> Response | None:
+    """Answer for a plain address as the routes do; None for any other.
+
+    Plain is a tile that exists and takes no longer than a look-up may wait, or that is known.
+    """
+    found = _PLAIN.fullmatch(path)
+    if found is None or found["version"] not in (None, data.version):
+        return None
+    z, x, y = int(found["z"]), int(found["x"]), int(found["y"])
+    if z > MAX_ZOOM or x >> z or y >> z or (z < _QUICK_ZOOM and "if-none-match" not in asked):
+        return None
+    caching = _CACHING if found["version"] is None else _CACHING_FOR_EVER
+    return vector_answer(data, (z, x, y), asked, caching)
 
 
 @router.get("/tiles.json")
@@ -99,9 +143,20 @@ def _require_tile(z: int, x: int, y: int, max_zoom: int) -> None:
         raise Problem(404, "no_tile", str(error), chinese) from error
 
 
-def _is_known(request: Request, etag: str) -> bool:
+def _other_version(data: Dataset, version: str) -> Problem:
+    return Problem(
+        404,
+        "unknown_version",
+        f"No tiles of version {version}: this service answers from {data.version}. "
+        "Read /tiles.json again.",
+        f"没有版本 {version} 的瓦片，当前版本为 {data.version}，请重新读取 /tiles.json。",
+        field="version",
+    )
+
+
+def _is_known(asked: Headers, etag: str) -> bool:
     """Compare weakly (RFC 9110, 13.1.2): a proxy that compresses anew puts W/ before the tag."""
-    known = request.headers.get("if-none-match", "")
+    known = asked.get("if-none-match", "")
     tags = [each.strip().removeprefix("W/") for each in known.split(",")]
     return tags == ["*"] or etag in tags
 
