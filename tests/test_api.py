@@ -2,7 +2,6 @@
 
 import json
 import re
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -21,9 +20,8 @@ from geogrid import store
 from geogrid.api.app import create_app
 from geogrid.api.imagery import Imagery
 from geogrid.api.settings import Settings
-from geogrid.coverage.check import check
 from geogrid.datums import Datum
-from geogrid.edition import Edition, to_degrees
+from geogrid.edition import to_degrees
 from geogrid.errors import DataError, ImageryError
 from geogrid.locate import Locator, locate_file
 from geogrid.tiles import MIN_ZOOMS, TileSet, to_world
@@ -308,32 +306,6 @@ def test_search_needs_a_text_of_sensible_length(client, q):
 
 
 # The edition as a whole
-
-
-def test_coverage_is_what_a_check_finds(client, toy_edition):
-    findings = check(toy_edition)
-    answer = client.get("/v1/coverage").json()
-    assert answer["counts"] == toy_edition.counts()
-    assert answer["coverage_rate"] == dict(findings.coverage_rate)
-    assert answer["n_findings"] == len(findings) == 0
-    assert answer["ok"] is True
-
-
-def test_coverage_is_computed_once_however_many_ask(city_file, monkeypatch):
-    calls = []
-
-    def counted(edition: Edition):
-        calls.append(edition)
-        return check(edition)
-
-    monkeypatch.setattr("geogrid.api.deps.check", counted)
-    with (
-        TestClient(create_app(Settings(edition=city_file))) as client,
-        ThreadPoolExecutor(4) as pool,
-    ):
-        answers = list(pool.map(lambda _: client.get("/v1/coverage").json(), range(4)))
-    assert len(calls) == 1
-    assert all(answer == answers[0] for answer in answers)
 
 
 def test_editions_and_readiness_name_the_revision(client, toy_edition):

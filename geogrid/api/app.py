@@ -9,7 +9,17 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from geogrid import __version__
-from geogrid.api import lookup, pages, problems, tiles, units
+from geogrid.api import (
+    basemap,
+    findings,
+    incidents,
+    lookup,
+    neighbours,
+    pages,
+    problems,
+    tiles,
+    units,
+)
 from geogrid.api.deps import Bind, Dataset, Served, load
 from geogrid.api.front import Front
 from geogrid.api.guard import Guard
@@ -51,7 +61,9 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
         responses=problems.RESPONSES,
         **_NO_TELEMETRY,
     )
-    for router in (lookup.router, units.router, tiles.router, pages.health, pages.router):
+    for routes in (lookup, units, neighbours, findings, incidents, tiles, basemap):
+        app.include_router(routes.router)
+    for router in (pages.health, pages.router):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
     app.state.settings = settings

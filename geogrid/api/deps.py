@@ -1,6 +1,5 @@
 """What the service is started with and what it holds in memory while it runs."""
 
-import threading
 from functools import cached_property
 from typing import Annotated, cast
 
@@ -14,8 +13,6 @@ from geogrid.api.directory import Directory
 from geogrid.api.imagery import Imagery
 from geogrid.api.problems import Problem
 from geogrid.api.settings import Settings
-from geogrid.coverage.check import check
-from geogrid.coverage.findings import Findings
 from geogrid.datums import Datum
 from geogrid.edition import Edition
 from geogrid.locate import Locator
@@ -34,17 +31,7 @@ class Dataset:
         self.locator = Locator(edition)
         self.answers = Answers(edition, self.locator.index)
         self.tiles = TileSet(edition)
-        self._checking = threading.Lock()
         self._warm_up()
-
-    def findings(self) -> Findings:
-        """Return what a check of the edition finds; the first call takes seconds."""
-        with self._checking:
-            return self._findings
-
-    @cached_property
-    def _findings(self) -> Findings:
-        return check(self.edition)
 
     @cached_property
     def breaks(self) -> dict[str, list[int]]:

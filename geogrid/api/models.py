@@ -158,28 +158,6 @@ class UnitFeature(BaseModel):
     geometry: dict[str, object]
 
 
-class FindingsOfRule(BaseModel):
-    """How often one rule is broken."""
-
-    rule: str
-    severity: str
-    name_en: str
-    name_zh: str
-    n: int
-
-
-class Coverage(BaseModel):
-    """Counts, coverage rate by level, and what a check found."""
-
-    edition: str
-    revision: str
-    ok: bool
-    counts: dict[str, int]
-    coverage_rate: dict[str, float]
-    n_findings: int
-    findings: list[FindingsOfRule]
-
-
 class EditionSummary(BaseModel):
     """An edition that this service answers from."""
 

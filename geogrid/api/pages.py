@@ -6,7 +6,9 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
 from geogrid import __version__
-from geogrid.api.deps import Data
+from geogrid.api.basemap import terms_of
+from geogrid.api.deps import Config, Data
+from geogrid.partition.imagery.services import MAP_LAYERS
 
 STATIC = Path(__file__).parent / "static"
 
@@ -25,6 +27,17 @@ health = APIRouter(tags=["service"])
 def page() -> FileResponse:
     """Return the map page."""
     return _page("index.html", _OWN_FILES_ONLY.format(""))
+
+
+@router.get("/page.json")
+def about(data: Data, config: Config) -> dict[str, object]:
+    """Say what the page can show beside the units."""
+    return {
+        "revision": data.revision,
+        "imagery": data.imagery is not None,
+        "incidents": config.incidents is not None,
+        "basemap": None if terms_of(config) is None else MAP_LAYERS,
+    }
 
 
 @router.get("/docs")

@@ -54,6 +54,17 @@ class Basemap(_Group):
 
     token: SecretStr | None = None
     """Key of the Tianditu services (https://console.tianditu.gov.cn); no basemap without one."""
+    template: str = ""
+    """Address of a tile with {layer}, {z}, {x}, {y}, {key}; Tianditu's where it is empty."""
+    referer: str = ""
+    """Site that a browser key is bound to."""
+    folder: Path | None = None
+    """Where tiles are kept; the user's cache folder where none is given."""
+    cache_bytes: int = Field(default=500_000_000, ge=0)
+    daily_limit: int = Field(default=9_000, ge=1)
+    """Requests that may be sent in a day for one layer."""
+    seconds: float = Field(default=10, gt=0)
+    """How long to wait for a tile."""
 
 
 class Settings(BaseSettings):
@@ -77,6 +88,8 @@ class Settings(BaseSettings):
     imagery: Path | None = None
     incidents: Path | None = None
     """Located incidents: a file, or a folder of them."""
+    items: Path | None = None
+    """List of the items that incidents are reported by, for counts by category."""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
     keys: tuple[str, ...] = ()

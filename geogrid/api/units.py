@@ -1,7 +1,6 @@
-"""Units by code and by name, the edition as a whole, and how well it covers the city."""
+"""Units by code and by name, and the edition as a whole."""
 
 import json
-from collections import Counter
 from typing import Annotated
 
 import shapely
@@ -11,15 +10,12 @@ from geogrid.api.deps import Data, Dataset
 from geogrid.api.directory import Unit
 from geogrid.api.models import (
     Child,
-    Coverage,
     EditionSummary,
-    FindingsOfRule,
     Found,
     Link,
     UnitFeature,
     UnitProperties,
 )
-from geogrid.coverage.findings import RULES
 
 router = APIRouter(prefix="/v1", tags=["units"])
 
@@ -54,21 +50,6 @@ def search(
     """Find units by the start of their code or a part of their name, upper levels first."""
     text = q.strip().replace("-", "") if q.strip().replace("-", "").isdigit() else q.strip()
     return [_found(data, each) for each in data.directory.search(text, limit)]
-
-
-@router.get("/coverage")
-def coverage(data: Data) -> Coverage:
-    """Return counts, coverage rates and a summary of the findings; the first call takes seconds."""
-    findings = data.findings()
-    return Coverage(
-        edition=data.edition.info.id,
-        revision=data.revision,
-        ok=findings.ok,
-        counts=data.edition.counts(),
-        coverage_rate=dict(findings.coverage_rate),
-        n_findings=len(findings),
-        findings=_by_rule(Counter(each.rule for each in findings)),
-    )
 
 
 @router.get("/editions")
@@ -140,13 +121,3 @@ def _found(data: Dataset, unit: Unit) -> Found:
 
 def _links(units: list[Unit]) -> list[Link]:
     return [Link(level=each.level, code=each.code, name=each.name) for each in units]
-
-
-def _by_rule(numbers: Counter[str]) -> list[FindingsOfRule]:
-    return [
-        FindingsOfRule(
-            rule=rule, severity=RULES[rule].severity, name_en=RULES[rule].en,
-            name_zh=RULES[rule].zh, n=n,
-        )
-        for rule, n in numbers.most_common()
-    ]  # fmt: skip

@@ -372,6 +372,9 @@ def serve(
     incidents: Annotated[
         Path | None, typer.Option(help="Located incidents to show: a file or a folder.")
     ] = None,
+    items: Annotated[
+        Path | None, typer.Option(help="List of items; incidents by category too.")
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen at (127.0.0.1).")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen at (8000).")] = None,
     quiet: Quiet = False,
@@ -380,7 +383,10 @@ def serve(
     """Serve look-ups, tiles and the map page. 提供查询接口、瓦片和地图页面。"""
     console = Console(lang, quiet)
     with errors_as_exit_codes(console):
-        _serve(console, edition=city, imagery=imagery, incidents=incidents, host=host, port=port)
+        _serve(
+            console, edition=city, imagery=imagery, incidents=incidents, items=items, host=host,
+            port=port,
+        )  # fmt: skip
 
 
 def _serve(console: Console, **given: Path | str | int | None) -> None:

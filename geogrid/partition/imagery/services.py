@@ -18,6 +18,9 @@ _TIANDITU = (
     "&TILEMATRIX={{z}}&TILEROW={{y}}&TILECOL={{x}}&tk={{key}}"
 )
 _TIANDITU_LAYERS = ("img", "vec")
+MAP_LAYERS = ("vec", "cva", "img", "cia")
+"""Layers of Tianditu below a map: drawn map and its labels, imagery and its labels."""
+
 # A personal key may ask for 10,000 tiles of a layer a day; the rest is for the map windows.
 _TIANDITU_DAILY = 9_000
 _HOSTS = 8
@@ -111,6 +114,19 @@ def tianditu(layer: str) -> Service:
         key_variable="TIANDITU_KEY",
         referer_variable="TIANDITU_REFERER",
         blank_is_missing=True,
+    )
+
+
+def map_layer(layer: str, address: str = "", daily_limit: int = _TIANDITU_DAILY) -> Service:
+    """Return one of `MAP_LAYERS`; `address` is a template with {layer}, Tianditu's by default."""
+    if layer not in MAP_LAYERS:
+        raise UsageError(f"there is no layer {layer}; layers are {', '.join(MAP_LAYERS)}.")
+    given = template(address.replace("{layer}", layer)) if address else None
+    return Service(
+        name=f"tianditu:{layer}" if given is None else given.name,
+        template=_TIANDITU.format(layer=layer, s="{s}") if given is None else given.template,
+        zooms=(1, 18),
+        daily_limit=daily_limit,
     )
 
 
