@@ -204,6 +204,6 @@ def test_records_are_extended_as_python_does():
 @given(st.floats(0, 99_999))
 def test_distances_have_two_decimals(value):
     out = np.zeros(20, np.uint8)
-    size = kernels._decimal(out, 0, value)
+    size = kernels.decimal(out, 0, value)
     assert out[:size].tobytes().decode() == f"{np.rint(value * 100) / 100:.2f}"
-    assert kernels._decimal(out, 0, math.nan) == 0
+    assert kernels.decimal(out, 0, math.nan) == 0

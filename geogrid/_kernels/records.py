@@ -293,13 +293,13 @@ def extend(
         at += end - start
         if end > start:
             out[at] = delimiter
-            at = _text(out, at + 1, grids, rows[n])
+            at = text(out, at + 1, grids, rows[n])
             out[at] = delimiter
-            at = _text(out, at + 1, codes, rows[n])
+            at = text(out, at + 1, codes, rows[n])
             out[at] = delimiter
-            at = _text(out, at + 1, names, status[n])
+            at = text(out, at + 1, names, status[n])
             out[at] = delimiter
-            at = _decimal(out, at + 1, metres[n])
+            at = decimal(out, at + 1, metres[n])
         for i in range(end, after):
             out[at] = data[i]
             at += 1
@@ -307,7 +307,8 @@ def extend(
 
 
 @njit(cache=True, nogil=True)
-def _text(out: NDArray[np.uint8], at: int, texts: NDArray[np.uint8], row: int) -> int:
+def text(out: NDArray[np.uint8], at: int, texts: NDArray[np.uint8], row: int) -> int:
+    """Write the text of a row, filled up with zeros, nothing for row -1; return the next place."""
     if row >= 0:
         for byte in texts[row]:
             if byte == 0:
@@ -318,8 +319,8 @@ def _text(out: NDArray[np.uint8], at: int, texts: NDArray[np.uint8], row: int) -
 
 
 @njit(cache=True, nogil=True)
-def _decimal(out: NDArray[np.uint8], at: int, value: float) -> int:
-    """Write a number that is not negative with two decimals, nothing for NaN."""
+def decimal(out: NDArray[np.uint8], at: int, value: float) -> int:
+    """Write a number that is not negative with two decimals; return the next place."""
     if np.isnan(value):
         return at
     hundredths = np.int64(np.rint(value * 100.0))

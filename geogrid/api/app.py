@@ -1,7 +1,9 @@
 """The application: routes, errors, headers, and the data that is loaded at the start."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from geogrid import __version__
 from geogrid.api import (
     basemap,
+    batch,
     findings,
     incidents,
     lookup,
@@ -47,9 +50,12 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
     served = Served()
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         served.dataset = await asyncio.to_thread(load, settings) if dataset is None else dataset
-        yield
+        # One core is left to the event loop.
+        with ThreadPoolExecutor(max(len(os.sched_getaffinity(0)) - 1, 1), "bulk") as bulk:
+            app.state.bulk = bulk
+            yield
 
     app = FastAPI(
         title="geogrid",
@@ -61,7 +67,7 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
         responses=problems.RESPONSES,
         **_NO_TELEMETRY,
     )
-    for routes in (lookup, units, neighbours, findings, incidents, tiles, basemap):
+    for routes in (lookup, batch, units, neighbours, findings, incidents, tiles, basemap):
         app.include_router(routes.router)
     for router in (pages.health, pages.router):
         app.include_router(router)

@@ -1,4 +1,4 @@
-"""Which grid and micro-grid a position lies in: one position, or columns of them."""
+"""Which grid and micro-grid a position lies in."""
 
 import math
 import re
@@ -8,14 +8,12 @@ import numpy as np
 from fastapi import APIRouter, Depends, Query, Response
 
 from geogrid.api.deps import Data, Dataset, each_once
-from geogrid.api.models import Asked, Link, Place, Places, Positions
+from geogrid.api.models import Asked, Link, Place
 from geogrid.api.problems import Problem
 from geogrid.datums import Datum
 from geogrid.locate import Located, Status
 
 PATH = "/v1/locate"
-
-MAX_POSITIONS = 10_000
 
 router = APIRouter(prefix=PATH, tags=["locate"])
 
@@ -66,26 +64,6 @@ def locate_quickly(data: Dataset, query: bytes) -> bytes | None:
     return data.answers.place(found, datum) if found[1] in ANSWERED else None
 
 
-@router.post("/batch")
-def locate_batch(positions: Positions, data: Data) -> Places:
-    """Find the micro-grids of up to 10,000 positions; answers keep the order, each has a status."""
-    if len(positions.lon) > MAX_POSITIONS:
-        raise _too_many(len(positions.lon))
-    xy = np.array([positions.lon, positions.lat], np.float64).T
-    found = data.locator.locate(xy, datum=positions.datum, edges=True)
-    return Places(
-        datum=positions.datum.value,
-        edition=data.edition.info.id,
-        revision=data.revision,
-        status=found.status.tolist(),
-        grid_code=_nullable(found.grid_code.tolist()),
-        microgrid_code=_nullable(found.microgrid_code.tolist()),
-        on_edge=found.on_edge.tolist(),
-        edge_m=[_metres(value) for value in found.edge_m.tolist()],
-        neighbour_code=_nullable(found.neighbour_code.tolist()),
-    )
-
-
 def _name(data: Dataset, row: int) -> str | None:
     return data.directory.at("microgrid", row).name if row >= 0 else None
 
@@ -100,19 +78,3 @@ def _chain(data: Dataset, found: Located) -> list[Link]:
 
 def _metres(value: float) -> float | None:
     return None if math.isnan(value) else round(float(value), 2)
-
-
-def _nullable(codes: list[str]) -> list[str | None]:
-    return [code or None for code in codes]
-
-
-def _too_many(n: int) -> Problem:
-    return Problem(
-        413,
-        "too_many_positions",
-        f"{n:,} positions; at most {MAX_POSITIONS:,} at once. Send several batches, or locate "
-        "a whole file with `geogrid locate`.",
-        f"共 {n:,} 个坐标，一次最多 {MAX_POSITIONS:,} 个。"
-        "请分批提交，或用 geogrid locate 处理整个文件。",
-        field="lon",
-    )

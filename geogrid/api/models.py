@@ -1,9 +1,9 @@
 """Shapes of what the service is asked and answers."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
 from geogrid import datums
@@ -93,24 +93,81 @@ class Place(BaseModel):
     revision: str
 
 
+Id = str | int | None
+"""What the caller calls a position."""
+
+Longitude = Annotated[float, Field(json_schema_extra=_range(180))]
+Latitude = Annotated[float, Field(json_schema_extra=_range(90))]
+
+
+class BatchAsked(BaseModel):
+    """What is said of a batch outside its body."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    datum: Annotated[
+        DatumName | None, Field(description="Here, in the header X-Datum, or in a JSON body.")
+    ] = None
+    lon: Annotated[str | None, Field(max_length=200, description="Column of a CSV table.")] = None
+    lat: Annotated[str | None, Field(max_length=200, description="Column of a CSV table.")] = None
+
+
 class Positions(BaseModel):
-    """Positions by column; null stands for a missing value."""
+    """Positions by column, all columns of one length; null stands for a missing value."""
 
-    lon: list[float | None]
-    lat: list[float | None]
-    datum: DatumName
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-    @model_validator(mode="after")
-    def _same_length(self) -> Self:
-        if len(self.lon) != len(self.lat):
-            raise ValueError(f"lon has {len(self.lon)} values, lat has {len(self.lat)}")
-        return self
+    lon: list[Longitude | None]
+    lat: list[Latitude | None]
+    id: list[Id] | None = Field(default=None, description="Told again, as given, in the answer.")
+    datum: DatumName | None = Field(default=None, description="Here or as a parameter.")
+
+
+class Position(BaseModel):
+    """One position of a batch; null stands for a missing value."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    lon: Longitude | None
+    lat: Latitude | None
+    id: Id = None
+
+
+class PositionsByRow(BaseModel):
+    """Positions one by one, all of one datum."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    points: list[Position]
+    datum: DatumName | None = Field(default=None, description="Here or as a parameter.")
+
+
+class PlaceOfBatch(BaseModel):
+    """Where one position of a batch lies."""
+
+    id: Id = None
+    status: Status
+    grid_code: str | None
+    microgrid_code: str | None
+    on_edge: bool
+    edge_m: float | None
+    neighbour_code: str | None
+
+
+class PlacesByRow(BaseModel):
+    """Answers one by one, in the order asked."""
+
+    points: list[PlaceOfBatch]
+    datum: str
+    edition: str
+    revision: str
 
 
 class Places(BaseModel):
     """Answers by column, in the order asked."""
 
-    status: list[str]
+    id: list[Id] | None = None
+    status: list[Status]
     grid_code: list[str | None]
     microgrid_code: list[str | None]
     on_edge: list[bool]
@@ -173,3 +230,23 @@ class EditionSummary(BaseModel):
     bounds: list[float]
     tiles: str
     imagery: str | None = Field(description="TileJSON of the imagery, if there is any.")
+
+
+def inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a JSON schema with its definitions put where they are referred to.
+
+    A part of an OpenAPI document cannot bring definitions of its own.
+    """
+    known = schema.get("$defs", {})
+
+    def put(part: Any) -> Any:
+        if isinstance(part, list):
+            return [put(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        name = str(part.get("$ref", "")).rpartition("/")[2]
+        rest = {key: put(value) for key, value in part.items() if key not in ("$ref", "$defs")}
+        return put(known[name]) | rest if name else rest
+
+    inlined: dict[str, Any] = put(schema)
+    return inlined

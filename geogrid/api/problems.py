@@ -8,6 +8,7 @@ each error of ours stands in one table here.
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -38,7 +39,7 @@ _STATUSES: tuple[tuple[type[GeogridError], int, str], ...] = (
 )
 
 # Sentences in Chinese for what the framework says in English only.
-_CHINESE = {
+CHINESE = {
     "missing": "缺少参数",
     "extra_forbidden": "没有这个参数",
     "repeated": "参数重复",
@@ -123,6 +124,9 @@ class Problem(Exception):  # noqa: N818  # the standard's word
         self.headers = dict(headers or {})
 
 
+_COLUMNS = "lon=COLUMN&lat=COLUMN"
+"""How a caller names the columns, where the command line is told otherwise."""
+
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": ProblemDocument, "description": "A problem document (RFC 9457)."},
     "422": {"model": ProblemDocument, "description": "A parameter is missing or wrong."},
@@ -204,6 +208,24 @@ def problem_of(error: GeogridError) -> Problem:
     raise error
 
 
+def problem_of_file(error: GeogridError, folder: Path) -> Problem:
+    """Return what is wrong with a file that the caller sent, without the place where we put it."""
+    said = str(error).replace(f"{folder}/", "").replace("--lon COLUMN --lat COLUMN", _COLUMNS)
+    return Problem(422, problem_of(error).code, said, _zh_of(type(error)(said)))
+
+
+def unsupported(types: Sequence[str]) -> Problem:
+    """Return what to say of a body of another type than these, or of a compressed one."""
+    return Problem(
+        415,
+        "unsupported_type",
+        f"Send the body uncompressed, with Content-Type {', '.join(types)}.",
+        f"请求体不得压缩，Content-Type 应为 {'、'.join(types)}。",
+        field="Content-Type",
+        headers={"Accept-Post": ", ".join(types)},
+    )
+
+
 def _on_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Problem)
     return refuse(request.scope, error)
@@ -236,7 +258,7 @@ def _field_problem(item: dict[str, object]) -> FieldProblem:
     place = item["loc"]
     assert isinstance(place, tuple)
     code, said = str(item["type"]), str(item["msg"]).removeprefix("Value error, ")
-    zh = _CHINESE.get(code, "参数不正确")
+    zh = CHINESE.get(code, "参数不正确")
     if code == "value_error":
         zh = f"{zh}：{said}"
     name = _field_name(code, place)

@@ -32,7 +32,9 @@ class Limits(_Group):
     upload_bytes: int = Field(default=1 << 30, ge=1)
     """The file of a job, which goes to disk and not into memory."""
     positions: int = Field(default=10_000, ge=1)
-    """Positions of one batch."""
+    """Positions of one batch as JSON."""
+    table_positions: int = Field(default=100_000, ge=1)
+    """Positions of one batch as Arrow or CSV, which cost a third."""
     page: int = Field(default=10_000, ge=1)
     """Features of one page."""
     url_bytes: int = Field(default=8_192, ge=64)
