@@ -353,6 +353,39 @@ def test_every_finding_says_rule_place_and_remedy_in_two_languages(layers):
         assert each.width_m > 0
 
 
+def two_villages(apart: float, crs: str = "EPSG:4490") -> gpd.GeoDataFrame:
+    """Two squares whose common corner in the north is `apart` degrees of longitude apart."""
+    left = [(114.0, 33.0), (114.01, 33.0), (114.01 - apart, 33.01), (114.0, 33.01)]
+    right = shapely.box(114.01, 33.0, 114.02, 33.01)
+    return gpd.GeoDataFrame(
+        {"code": ["411601001001", "411601001002"], "parent": "411601001"},
+        geometry=[shapely.Polygon(left), right], crs=crs,
+    )  # fmt: skip
+
+
+def test_vertices_nearer_than_a_step_are_a_note_with_their_distance():
+    """4e-9 degree of longitude at 33.01 N are 4e-9 x 111,320 m x cos 33.01 = 0.373 mm."""
+    (note,) = check({"village": two_villages(4e-9)})
+    assert (note.rule, note.severity) == ("rounded_together", "note")
+    assert note.codes == ("411601001001", "411601001002")
+    assert note.point == (114.01, 33.01)
+    assert "1 place, up to 0.37 mm apart" in note.message_en
+    assert "1 处，相距不超过 0.37 毫米" in note.message_zh
+    assert list(check({"village": two_villages(0)})) == []
+
+
+def test_vertices_of_two_levels_nearer_than_a_step_are_a_note_too():
+    villages = two_villages(0)
+    town = villages.dissolve().assign(code="411601001", parent="411601")
+    ring = shapely.get_coordinates(town.geometry.iloc[0]) - [0, 3e-9]
+    moved = town.set_geometry([shapely.Polygon(ring)], crs="EPSG:4490")
+    (note,) = check({"township": moved, "village": villages})
+    assert (note.level, note.rule) == ("village", "rounded_together")
+    assert list(check({"township": moved.to_crs(4547), "village": villages})) == []
+    (note,) = check({"village": villages}, container=moved)
+    assert note.rule == "rounded_together"
+
+
 def test_unknown_level_is_refused(layers):
     with pytest.raises(UsageError, match="hamlet"):
         check({"hamlet": layers["village"]})

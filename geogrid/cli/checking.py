@@ -82,6 +82,17 @@ def repaired_text(log: RepairLog, left: Findings, output: Path, lang: str) -> st
     for (level, rule), number in sorted(counts.items()):
         name = RULES[rule].zh if zh and rule in RULES else rule
         lines.append(f"  {level:<10} {name:<20} {number:>7,}")
+    errors = Counter(each.rule for each in left if each.severity == "error")
+    if errors:
+        rules = ", ".join(
+            f"{RULES[rule].zh if zh else rule} {number:,}" for rule, number in errors.most_common()
+        )
+        lines.append(
+            f"按规定保留: {rules}。自相交的边界及与之相接的碎斑、更宽的问题不自动修补。"
+            if zh
+            else f"left on purpose: {rules}. Rings that cross themselves with the slivers that "
+            "touch them, and wider faults, are not for a machine to mend."
+        )
     return "\n".join([*lines, reports.as_text(left, lang)])
 
 

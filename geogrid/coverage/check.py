@@ -19,6 +19,7 @@ from geogrid.coverage.layers import Layer, metric_crs, prepared
 from geogrid.coverage.local import neighbourhoods
 from geogrid.coverage.nesting import nesting_findings
 from geogrid.coverage.places import Look, coverage_findings
+from geogrid.coverage.rounding import Rounded, rounding_findings
 from geogrid.coverage.rows import column_findings, unit_findings
 from geogrid.edition import Edition
 from geogrid.errors import BoundaryError, UsageError
@@ -53,8 +54,9 @@ def check(
     Returns
     -------
     Findings
-        Empty if nothing is wrong: no fault of even one step (1 mm) is missed. By level from the
-        top, then as they were found.
+        Empty if nothing is wrong. No fault is missed: those of a step (1 mm) and more are placed,
+        and vertices of raw layers that are nearer than that are counted in a note. By level from
+        the top, then as they were found.
 
     Raises
     ------
@@ -74,6 +76,7 @@ def check(
     for level in (level for level in LEVELS if level in frames):
         found += column_findings(frames[level], level)
         ready[level] = prepared(frames[level], level)
+    found += _rounded(frames, ready, container)
     top = next(iter(ready.values()))
     crs = city.info.working_crs if isinstance(city, Edition) else metric_crs(top.shapes)
     given = None if container is None else _outline_given(container)
@@ -123,6 +126,21 @@ def _check_around(
     layers = {level: each.layer for level, each in near.items()}
     counts = {level: len(each) for level, each in layers.items()}
     return Findings(tuple(_told(found, layers, rules)), rates, counts)
+
+
+def _rounded(
+    frames: Mapping[str, gpd.GeoDataFrame],
+    ready: Mapping[str, Layer],
+    container: gpd.GeoDataFrame | None,
+) -> Iterator[Finding]:
+    """Yield a note for each level of which vertices were apart by less than a step."""
+    around = []
+    if container is not None:
+        around = [Rounded(container, on_integer_grid(container, "the boundary"))]
+    above: list[Rounded] = []
+    for level, layer in ready.items():
+        yield from rounding_findings(layer, frames[level], [*above, *around])
+        above = [Rounded(frames[level], layer.shapes)]
 
 
 def _told(

@@ -27,8 +27,7 @@ class Rule:
     fix_zh: str
 
 
-_MOVE = ("Move the units' borders onto each other; geogrid repair does it for slivers.",
-         "把相邻单元的边界对齐；窄缝可用 geogrid repair 处理。")  # fmt: skip
+_MOVE = ("Move the units' borders onto each other.", "把相邻单元的边界对齐。")
 _TEXT = ("Give the code column as text and fill it in again from the source.",
          "把代码列改为文本格式，并从源表重新填写。")  # fmt: skip
 
@@ -42,12 +41,17 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             "Check the layer's reference system and the vertices.", "检查图层坐标系和节点坐标。"),
         "invalid_geometry": Rule("error", "invalid geometry", "图形自相交或无效",
             "Redraw the ring where it crosses itself.", "在自相交处重画边界。"),
-        "sliver": Rule("error", "sliver", "碎斑", *_MOVE),
+        "sliver": Rule("error", "sliver", "碎斑",
+            "Run geogrid repair; beside a ring that crosses itself, redraw that first.",
+            "可用 geogrid repair 处理；旁边若有自相交的边界，先重画该边界。"),
         "spike": Rule("warning", "spike", "尖刺",
             "Delete the vertex at the tip on both sides of the border.",
             "在边界两侧删除尖端节点。"),
         "has_z": Rule("note", "coordinates with height", "坐标带高程",
             "Nothing to do: heights are left out.", "不需处理：高程不参与检查。"),
+        "rounded_together": Rule("note", "vertices nearer than a step", "节点间距不足一格",
+            "Nothing to do where one vertex was meant; else draw them apart, or delete one.",
+            "若本为同一节点，不需处理；否则拉开距离或删除其一。"),
         "multipart": Rule("error", "several parts", "由多个部分组成",
             "Give the parts to their neighbours, or list the unit as an enclave.",
             "将零散部分并入相邻单元，或登记为飞地。"),

@@ -75,6 +75,7 @@ def _finding(each) -> dict[str, object]:  # type: ignore[no-untyped-def]  # a Fi
         told["point"] = [round(value, _PLACES + 2) for value in each.point]
     if each.shape is not None:
         told["bbox"] = [round(value, _PLACES + 2) for value in each.bbox]
+    if shapely.get_dimensions(each.shape) == 2:
         told["rings"] = _rings(each.shape)
     return told
 

@@ -5,8 +5,8 @@ it, a gap or an overlap narrower than `max_gap_width` goes to the neighbour with
 edge, a polygon that stands there twice is dropped once. The lowest level is mended, the levels
 above follow it: a parent is the union of its children, but for faults that were left.
 
-Known issues: a self-crossing polygon is left, and so are narrow faults that touch it or another
-fault that was left.
+Known issues: a self-crossing polygon, or one of several parts, is left, and so are narrow faults
+that touch it.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ from geogrid.coverage.faults import Faces, covering, measure, residual_faces, un
 from geogrid.coverage.layers import Layer, metric_crs, prepared
 from geogrid.coverage.log import Log, RepairLog, n_vertices
 from geogrid.coverage.patch import Patch, rebuild
-from geogrid.edition import Edition, snap, to_degrees, to_metres
+from geogrid.edition import Edition, snap, to_degrees, to_integers, to_metres
 from geogrid.errors import UsageError
 from geogrid.schema import EXCHANGE_CRS, GRID_UNIT
 
@@ -196,7 +196,7 @@ def _mended(
     for _ in range(_ROUNDS):
         faults = _faults(shapes, fills, terms)
         tree = shapely.STRtree(_only(shapes, _sound(shapes)))
-        groups = _groups(faults, tree, left)
+        groups = _groups(faults, shapely.STRtree(_reached(shapes)), left)
         if not groups:
             break
         for group in groups:
@@ -252,6 +252,19 @@ def _untangled(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
     broken = ~shapely.is_missing(asked) & ~shapely.is_valid(asked)
     asked[broken] = shapely.make_valid(asked[broken], method="structure")
     return asked
+
+
+def _reached(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Return what a fault of each polygon touches: its area, and of a crossed ring its lines too.
+
+    Untangling a ring drops parts of its line, along which there are faults of its own.
+    """
+    reached = _untangled(shapes)
+    broken = np.flatnonzero(is_polygonal(shapes) & ~shapely.is_valid(shapes))
+    lines = shapely.boundary(shapes[broken])
+    both = np.column_stack([reached[broken], lines])
+    reached[broken] = shapely.geometrycollections(both) if len(broken) else both[:, 0]
+    return reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,16 +387,18 @@ def _followed(
     shapes = above.shapes.copy()
     usable = (parent >= 0) & is_polygonal(below.shapes) & shapely.is_valid(below.shapes)
     for row in _differing(above, below, parent):
-        children = below.shapes[usable & (parent == row)]
-        if not len(children) or not shapely.is_valid(shapes[row]):
+        members = below.shapes[usable & (parent == row)]
+        if not len(members) or not shapely.is_valid(shapes[row]):
             continue
-        union = snap(shapely.union_all(children, grid_size=GRID_UNIT))
+        union = snap(shapely.union_all(members, grid_size=GRID_UNIT))
         kept = _kept_parts(shapely.difference(shapes[row], union), left, terms)
         union = snap(shapely.union(union, kept, grid_size=GRID_UNIT))
         kept = _kept_parts(shapely.difference(union, shapes[row]), left, terms)
         union = snap(shapely.difference(union, kept, grid_size=GRID_UNIT))
         union = shapely.normalize(union)
         if shapely.equals_exact(union, shapely.normalize(shapes[row])):
+            continue
+        if len(left) and _noded_only(union, shapes[row], members):
             continue
         area = shapely.area(
             to_metres(np.array([shapely.symmetric_difference(union, shapes[row])]), terms.crs)
@@ -395,6 +410,21 @@ def _followed(
         )  # fmt: skip
         shapes[row] = union
     return shapes
+
+
+def _noded_only(
+    union: shapely.Geometry, parent: shapely.Geometry, children: NDArray[np.object_]
+) -> bool:
+    """Tell whether a parent differs from its children's union by what noding did to that alone.
+
+    Beside a fault that was left, the children's edges cross, and noding them moves a border by a
+    step that no child has moved: the union has vertices there that are no child's, or lacks some.
+    """
+    new, old, own = (
+        pd.MultiIndex.from_arrays(list(to_integers(shapely.get_coordinates(shape)).T))
+        for shape in (union, parent, children)
+    )
+    return not (new.difference(old).isin(own).any() or (~old.difference(new).isin(own)).any())
 
 
 def _kept_parts(

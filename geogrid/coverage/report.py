@@ -134,8 +134,9 @@ def percent(rate: float) -> str:
 
 
 def _places(findings: Findings) -> gpd.GeoDataFrame:
-    """Return the shapes as multipolygons: a GeoPackage layer holds one type."""
+    """Return the areas as multipolygons: a GeoPackage layer holds one type."""
     shapes = findings.shapes()
+    shapes = shapes[shapely.get_dimensions(shapes.geometry.to_numpy()) == 2]
     parts = [
         shapely.multipolygons([part for part in shapely.get_parts([shape]) if part.area > 0])
         for shape in shapes.geometry
