@@ -348,20 +348,43 @@ def stats(
 @app.command(name="map")
 def draw_map(
     city: Annotated[Path, typer.Argument(help="Edition.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help=".html, or .png, .pdf, .svg for print.")
+    ],
     microgrids_of: Annotated[
         str, typer.Option("--microgrids-of", help="Counties to show by micro-grids, by comma.")
     ] = "",
+    part: Annotated[
+        str, typer.Option("--part", help="Print this county … grid only: code or name.")
+    ] = "",
+    color: Annotated[
+        str,
+        typer.Option("--color", help="Print by households, balance, density, kind or none."),
+    ] = "households",
+    level: Annotated[str, typer.Option("--level", help="Print units of this level.")] = "auto",
+    warnings: Annotated[
+        Path | None, typer.Option("--warnings", help="Print warnings: CSV of `geogrid stats`.")
+    ] = None,
+    findings: Annotated[
+        bool, typer.Option("--findings", help="Check the edition and print what is found.")
+    ] = False,
+    paper: Annotated[str, typer.Option("--paper", help="A2, A3, A4 or A5.")] = "A4",
+    title: Annotated[str, typer.Option("--title", help="Title of the print.")] = "",
     quiet: Quiet = False,
     lang: Lang = _LANG,
 ) -> None:
-    """Write a map that opens without a network. 输出可离线打开的地图。"""
+    """Write a map that opens without a network, or one for print. 输出离线地图或打印用图。"""
     console = Console(lang, quiet)
     with errors_as_exit_codes(console):
         from geogrid import maps, store
+        from geogrid.cli.printing import Print, write_print
 
         edition = store.read_edition(city)
-        maps.save(maps.map_of(edition, microgrids_of=_names(microgrids_of)), output)
+        if output.suffix.lower() in maps.PICTURES:
+            wanted = Print(color, level, part, warnings, findings, paper, title)
+            write_print(edition, output, wanted)
+        else:
+            maps.save(maps.map_of(edition, microgrids_of=_names(microgrids_of)), output)
         console.say(f"已写出 {output}", f"wrote {output}")
 
 

@@ -2,7 +2,9 @@
 
 A map is an ordinary `folium.Map`: show it in a notebook, add folium layers to it, save it.
 
->>> from geogrid.maps import map_of, save
+`picture` makes static maps, PNG, PDF or SVG, to scale and with a font that has Chinese.
+
+>>> from geogrid.maps import map_of, picture, save
 """
 
 import re
@@ -19,11 +21,14 @@ from geogrid.maps.city import (
     warning_map,
 )
 from geogrid.maps.layers import GridLayer
+from geogrid.maps.pictures import SUFFIXES as PICTURES
+from geogrid.maps.pictures import Picture, picture
+from geogrid.maps.sheet import Sheet
 from geogrid.store import replacing
 
 __all__ = [
-    "GridLayer", "GridMap", "balance_map", "compare_map", "coverage_map", "map_of", "save",
-    "warning_map",
+    "PICTURES", "GridLayer", "GridMap", "Picture", "Sheet", "balance_map", "compare_map",
+    "coverage_map", "map_of", "picture", "save", "warning_map",
 ]  # fmt: skip
 
 
