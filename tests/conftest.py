@@ -17,6 +17,9 @@ from geogrid.edition import Edition, EditionInfo, to_degrees, uid_of
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
 
+# Lines of the access log between the dots of pytest tell nothing.
+os.environ.setdefault("GEOGRID_ACCESS_LOG", "")
+
 FLAGS = [
     "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
     "--disable-background-networking", "--disable-component-update",

@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from geogrid.api import settings as setup
 from geogrid.api.app import create_app
 from geogrid.api.deps import Data, Dataset
+from geogrid.api.guard import Guard
 from geogrid.api.settings import Settings
 from geogrid.errors import UsageError
 
@@ -77,7 +78,8 @@ def test_a_request_keeps_the_dataset_of_its_beginning(toy_edition):
     """The route replaces what is served while it works."""
     first, second = Dataset(toy_edition), Dataset(toy_edition)
     app = create_app(Settings(edition="none.gpkg"), dataset=first)
-    served = next(each for each in app.user_middleware if "served" in each.kwargs).kwargs["served"]
+    (guard,) = (each for each in app.user_middleware if each.cls is Guard)
+    served = guard.kwargs["keepers"].served
 
     @app.get("/probe")
     def probe(before: Data) -> bool:

@@ -18,14 +18,19 @@ from geogrid.api import (
     incidents,
     lookup,
     neighbours,
+    operations,
     pages,
     problems,
     tiles,
     units,
 )
-from geogrid.api.deps import Bind, Dataset, Served, load
+from geogrid.api.deps import Dataset, Served
 from geogrid.api.front import Front
-from geogrid.api.guard import Guard
+from geogrid.api.guard import Guard, Keepers
+from geogrid.api.journal import Journal
+from geogrid.api.keys import Keyring
+from geogrid.api.metrics import Metrics
+from geogrid.api.reload import Reloader
 from geogrid.api.settings import Settings
 
 # Newer versions of FastAPI report requests, coordinates and all, to whatever OpenTelemetry is set
@@ -47,15 +52,20 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
     FastAPI
         Answers every error with a problem document and asks no other host for anything.
     """
-    served = Served()
+    keepers = Keepers(Served(), Keyring(), Metrics(), Journal(settings.access_log))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        served.dataset = await asyncio.to_thread(load, settings) if dataset is None else dataset
+        reloader = Reloader(settings, keepers.served, keepers.keys, keepers.metrics)
+        await reloader.start(dataset)
+        app.state.reloader = reloader
+        watching = _watching(reloader, settings.reload_seconds)
         # One core is left to the event loop.
         with ThreadPoolExecutor(max(len(os.sched_getaffinity(0)) - 1, 1), "bulk") as bulk:
             app.state.bulk = bulk
             yield
+        watching.cancel()
+        keepers.journal.flush()
 
     app = FastAPI(
         title="geogrid",
@@ -67,17 +77,23 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
         responses=problems.RESPONSES,
         **_NO_TELEMETRY,
     )
-    for routes in (lookup, batch, units, neighbours, findings, incidents, tiles, basemap):
-        app.include_router(routes.router)
-    for router in (pages.health, pages.router):
-        app.include_router(router)
+    routes = (
+        lookup, batch, units, neighbours, findings, incidents, tiles, basemap, operations, pages,
+    )  # fmt: skip
+    for each in routes:
+        app.include_router(each.router)
     app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
     app.state.settings = settings
     app.add_middleware(Front)  # the last to be asked before the routes
-    app.add_middleware(Guard)
-    app.add_middleware(Bind, served=served)
     problems.install(app)
+    app.add_middleware(Guard, settings=settings, keepers=keepers)
     return app
+
+
+def _watching(reloader: Reloader, seconds: float) -> asyncio.Task[None]:
+    """Watch the files; with 0 seconds, wait for nothing."""
+    work = reloader.watch(seconds) if seconds else asyncio.sleep(0)
+    return asyncio.create_task(work)
 
 
 __all__ = ["Settings", "create_app"]

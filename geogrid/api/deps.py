@@ -5,12 +5,13 @@ from typing import Annotated, cast
 
 import numpy as np
 from fastapi import Depends, Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from geogrid import __version__, store
 from geogrid.api.answers import Answers
 from geogrid.api.directory import Directory
 from geogrid.api.imagery import Imagery
+from geogrid.api.metrics import Metrics
 from geogrid.api.problems import Problem
 from geogrid.api.settings import Settings
 from geogrid.datums import Datum
@@ -67,25 +68,11 @@ def load(settings: Settings) -> Dataset:
 class Served:
     """The dataset that answers now; replaced by one assignment, so nobody sees half of one.
 
-    A request is bound to the dataset of its beginning (`Bind`): `scope["state"]["dataset"]`. What
+    A request is bound to the dataset of its beginning (`guard`): `scope["state"]["dataset"]`. What
     it is answered from does not change while it is worked on.
     """
 
     dataset: Dataset
-
-
-class Bind:
-    """Outermost middleware: binds each request to one dataset."""
-
-    def __init__(self, app: ASGIApp, served: Served) -> None:
-        """Wrap `app`."""
-        self.app, self.served = app, served
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] == "http":
-            scope.setdefault("state", {})["dataset"] = self.served.dataset
-        await self.app(scope, receive, send)
 
 
 def dataset_of(scope: Scope) -> Dataset:
@@ -95,6 +82,10 @@ def dataset_of(scope: Scope) -> Dataset:
 
 async def _dataset(request: Request) -> Dataset:
     return dataset_of(request.scope)
+
+
+async def _metrics(request: Request) -> Metrics:
+    return cast(Metrics, request.scope["state"]["metrics"])
 
 
 async def _settings(request: Request) -> Settings:
@@ -118,3 +109,6 @@ Data = Annotated[Dataset, Depends(_dataset)]
 
 Config = Annotated[Settings, Depends(_settings)]
 """Parameter of a route: what the service was started with."""
+
+Counters = Annotated[Metrics, Depends(_metrics)]
+"""Parameter of a route: where look-ups are counted."""

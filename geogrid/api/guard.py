@@ -1,63 +1,453 @@
-"""Headers of every answer, and a limit to the size of every request (plain ASGI)."""
+"""The gate that every request passes (plain ASGI), outermost of all.
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
+On the way in: a request id; the dataset that the request is bound to; host, origin, size of the
+address, key, scope, rate; the body, read in full and bounded, so that a slow sender holds memory
+but no worker; a place to work at. On the way out: headers, one line of the access log, one
+observation. An error that no handler knows becomes a problem document, and the log tells its kind
+and its lines, not its text, which may hold data.
+
+What stands in `scope["state"]` for those inside:
+
+    dataset      what the request is answered from (`deps.Dataset`)
+    request_id   names the request in the log, the answer and the problem document
+    metrics      the counters (`metrics.Metrics`)
+    route        set by a route that bypasses the framework: its template, for log and metrics
+"""
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+import traceback
+from dataclasses import dataclass
+from math import ceil
+
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from geogrid.api.problems import Problem, respond
+from geogrid.api import problems
+from geogrid.api.deps import Served
+from geogrid.api.journal import Journal
+from geogrid.api.keys import Key, Keyring
+from geogrid.api.metrics import Metrics
+from geogrid.api.problems import Problem
+from geogrid.api.settings import Settings
+from geogrid.api.throttle import Buckets, Slots
 
-MAX_BODY = 2_000_000
-"""Bytes: 10,000 positions with 17 digits each are 0.4 MB."""
+_SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "SAMEORIGIN",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+_OPEN = frozenset(("/", "/healthz", "/readyz", "/docs", "/openapi.json", "/favicon.ico"))
+"""Answers without a key: pages and descriptions, which hold nothing of the edition."""
+
+_QUICK = frozenset(("/v1/locate", "/metrics", "/v1/reload"))
+"""Need no place to work at: done in microseconds, or bounded by themselves."""
+
+_STATIC = "/static/"
+_BULK = ("/v1/locate/batch", "/v1/jobs")
+_UPLOADS = "/v1/jobs"
+"""Bodies that go to disk, read by the route itself."""
+
+_BODIES = 64
+"""As many bodies of the largest size are held at once, by all requests together."""
+
+_FRAMES = 5
+"""Calls that are told of an error that no handler knows; those above are the framework's."""
+
+_CLIENT_GONE = 499
+"""Status in log and metrics of a request whose sender left before the answer."""
+
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+_SAME_ORIGIN = (b"cross-origin-resource-policy", b"same-origin")
+_CORS_METHODS = b"GET, POST, DELETE"
+_CORS_HEADERS = b"X-API-Key, Content-Type, If-None-Match, X-Request-Id"
+_CORS_EXPOSED = b"ETag, Link, Location, Content-Crs, Retry-After, X-Request-Id, X-Dataset-Revision"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Keepers:
+    """What the guard asks and tells."""
+
+    served: Served
+    keys: Keyring
+    metrics: Metrics
+    journal: Journal
 
 
 class Guard:
-    """Middleware that adds the headers and refuses bodies beyond `MAX_BODY`."""
+    """Middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, keepers: Keepers) -> None:
         """Wrap `app`."""
-        self.app = app
+        self.app, self.limits = app, settings.limits
+        self.served, self.keys = keepers.served, keepers.keys
+        self.metrics, self.journal = keepers.metrics, keepers.journal
+        self.origins = frozenset(origin.encode() for origin in settings.cors_origins)
+        self.hosts = frozenset(host.lower().encode() for host in settings.hosts)
+        per_second, wait = self.limits.requests_per_second, self.limits.wait_seconds
+        self.buckets = Buckets(per_second) if per_second else None
+        self.slots = Slots(self.limits.slow_requests, self.limits.waiting_requests, wait)
+        self.uploads = Slots(self.limits.uploads, 0, wait)
+        self.bytes_held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
+        if scope["type"] == "http":
+            await _Passage(self, scope, receive, send).run()
+        else:
             await self.app(scope, receive, send)
+
+
+class _Passage:
+    """One request on its way through the guard."""
+
+    __slots__ = (
+        "began", "body", "bytes_held", "bytes_sent", "gone", "guard", "headers", "id", "key",
+        "late", "public", "receive_more", "scope", "send_on", "slots", "started", "status",
+    )  # fmt: skip
+
+    def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
+        self.began = time.perf_counter()
+        self.guard, self.scope, self.receive_more, self.send_on = guard, scope, receive, send
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = self.headers.get(b"x-request-id")
+        sane = given is not None and _SANE_ID.fullmatch(given)
+        self.id = given.decode() if given is not None and sane else secrets.token_hex(8)
+        self.key: Key | None = None
+        self.body: bytes | None = None
+        self.slots: Slots | None = None
+        self.late: asyncio.Task[None] | None = None
+        self.bytes_held = self.bytes_sent = self.status = 0
+        self.started = self.gone = False
+        self.public = scope["path"] in _OPEN or scope["path"].startswith(_STATIC)
+
+    async def run(self) -> None:
+        """Let the request in or refuse it, and note how it ended."""
+        guard = self.guard
+        self.scope.setdefault("state", {}).update(
+            dataset=guard.served.dataset, request_id=self.id, metrics=guard.metrics
+        )
+        try:
+            if self._is_preflight():
+                await self._answer_preflight()
+                return
+            problem = self._objection() or await self._let_in()
+            if problem is not None and not self.gone:
+                guard.metrics.refused(problem.code)
+                await problems.refuse(self.scope, problem)(self.scope, self.receive, self.send)
+        except ClientDisconnect:
+            self.gone = True
+        except Exception as error:  # noqa: BLE001  # the last place where it can be answered
+            await self._fail(error)
+        finally:
+            guard.bytes_held -= self.bytes_held
+            self._leave_place()
+            self._note()
+
+    async def receive(self) -> Message:
+        """Return the body that was read, or the next piece of one that was not."""
+        if self.body is not None:
+            body, self.body = self.body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await self.receive_more()
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer with our headers; nothing after it was answered as too late."""
+        if self.late is not None and asyncio.current_task() is not self.late:
             return
+        if message["type"] == "http.response.start":
+            self.started, self.status = True, message["status"]
+            self._add_headers(message)
+            if self.slots is self.guard.slots and self.late is None:
+                self._leave_place()  # who reads an answer slowly holds no worker
+        else:
+            self.bytes_sent += len(message.get("body", b""))
+        await self.send_on(message)
 
-        received = 0
+    def _objection(self) -> Problem | None:
+        """Return what is wrong with a request as far as its head tells."""
+        guard, scope, limits = self.guard, self.scope, self.guard.limits
+        if len(scope["path"]) + len(scope["query_string"]) > limits.url_bytes:
+            return _URL_TOO_LONG
+        host = self.headers.get(b"host", b"")
+        if guard.hosts and _name_of(host) not in guard.hosts:
+            return _WRONG_HOST
+        if scope["method"] not in _SAFE and self._is_foreign(host):
+            return _CROSS_ORIGIN
+        problem = self._unauthorised() if guard.keys else None
+        if problem is None and guard.buckets is not None:
+            problem = self._too_often(guard.buckets)
+        if problem is not None:
+            return problem
+        length = self.headers.get(b"content-length", b"0")
+        most = limits.upload_bytes if scope["path"].startswith(_UPLOADS) else limits.body_bytes
+        return None if length.isdigit() and int(length) <= most else _body_too_large(most)
 
-        async def counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > MAX_BODY:  # a body in chunks does not tell its size before
-                raise HTTPException(413, f"the body is larger than {MAX_BODY:,} bytes")
-            return message
+    def _unauthorised(self) -> Problem | None:
+        if self.public:
+            return None
+        secret = self.headers.get(b"x-api-key")
+        self.key = None if secret is None else self.guard.keys.find(secret)
+        if self.key is None:
+            return _NO_KEY if secret is None else _UNKNOWN_KEY
+        needed = scope_of(self.scope["method"], self.scope["path"])
+        return None if needed in self.key.scopes else _wrong_scope(self.key, needed)
 
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
+    def _too_often(self, buckets: Buckets) -> Problem | None:
+        client = self.scope.get("client")
+        caller = self.key.name if self.key else client[0] if client else ""
+        seconds = buckets.wait_of(caller)
+        return _too_often(seconds) if seconds else None
 
-        size = Headers(scope=scope).get("content-length", "0")
-        if size.isdigit() and int(size) > MAX_BODY:
-            await respond(scope["path"], _too_large(int(size)))(scope, receive, with_headers)
-            return
-        await self.app(scope, counted, with_headers)
+    def _is_foreign(self, host: bytes) -> bool:
+        """Say whether a page of another origin sent this: a browser does so without asking."""
+        origin = self.headers.get(b"origin")
+        return (
+            origin is not None
+            and origin not in self.guard.origins
+            and origin.partition(b"://")[2].lower() != host.lower()
+        )
+
+    async def _let_in(self) -> Problem | None:
+        """Let the application answer, or return why it cannot now."""
+        guard, path = self.guard, self.scope["path"]
+        if self.public or path in _QUICK:
+            problem = await self._read_body()
+            if problem is None and not self.gone:
+                await guard.app(self.scope, self.receive, self.send)
+            return problem
+        upload = path.startswith(_UPLOADS) and self.scope["method"] == "POST"
+        problem = None if upload else await self._read_body()
+        if problem is not None or self.gone:
+            return problem
+        slots = guard.uploads if upload else guard.slots
+        if not slots.take() and not await slots.wait():
+            return _BUSY
+        self.slots = slots
+        if upload:  # bounded by the server's deadline for bodies
+            await guard.app(self.scope, self.receive, self.send)
+            return None
+        alarm = asyncio.get_running_loop().call_later(guard.limits.seconds, self._give_up)
+        try:
+            await guard.app(self.scope, self.receive, self.send)
+        finally:
+            alarm.cancel()
+        return None
+
+    async def _read_body(self) -> Problem | None:
+        """Read the body before anything is done about it."""
+        guard, most = self.guard, self.guard.limits.body_bytes
+        headers = self.headers
+        if b"content-length" not in headers and b"transfer-encoding" not in headers:
+            return None
+        pieces: list[bytes] = []
+        while True:
+            message = await self.receive_more()
+            if message["type"] != "http.request":
+                self.gone = True
+                return None
+            piece = message.get("body", b"")
+            pieces.append(piece)
+            guard.bytes_held += len(piece)
+            self.bytes_held += len(piece)
+            if self.bytes_held > most:  # a body in pieces does not tell its size before
+                return _body_too_large(most)
+            if guard.bytes_held > _BODIES * most:
+                return _BUSY
+            if not message.get("more_body", False):
+                self.body = b"".join(pieces)
+                return None
+
+    def _give_up(self) -> None:
+        """Answer in place of a route that takes too long; what it works at goes on to its end."""
+        if not self.started:
+            answer = problems.refuse(self.scope, _TOO_SLOW)
+            self.late = asyncio.ensure_future(answer(self.scope, self.receive_more, self.send))
+
+    async def _fail(self, error: Exception) -> None:
+        frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+        lines = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+        kind = f"{type(error).__module__}.{type(error).__qualname__}"
+        logger.error("request %s failed: %s at %s", self.id, kind, " < ".join(reversed(lines)))
+        if not self.started:
+            await problems.refuse(self.scope, _BUG)(self.scope, self.receive, self.send)
+
+    def _leave_place(self) -> None:
+        if self.slots is not None:
+            self.slots.give()
+            self.slots = None
+
+    def _note(self) -> None:
+        scope, guard = self.scope, self.guard
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        other = "/static" if scope["path"].startswith(_STATIC) else "-"
+        route = scope["state"].get("route") or getattr(scope.get("route"), "path", other)
+        status = self.status or _CLIENT_GONE
+        seconds, who = time.perf_counter() - self.began, self.key.name if self.key else ""
+        guard.metrics.request(method, route, status, seconds)
+        guard.journal.note(
+            f'"method":"{method}","route":"{route}","status":{status},"ms":{seconds * 1000:.2f},'
+            f'"bytes":{self.bytes_sent},"id":"{self.id}","key":"{who}",'
+            f'"revision":"{scope["state"]["dataset"].revision[:12]}"'
+        )
+
+    def _add_headers(self, message: Message) -> None:
+        headers = list(message.get("headers", ()))
+        present = {name for name, _ in headers}
+        headers += [pair for pair in _HEADERS if pair[0] not in present]
+        headers.append((b"x-request-id", self.id.encode()))
+        if self.guard.keys:
+            _make_private(headers, present)
+        if not self.public and b"x-dataset-revision" not in present and self.status < 400:
+            headers.append(
+                (b"x-dataset-revision", self.scope["state"]["dataset"].revision.encode())
+            )
+        origin = self.headers.get(b"origin")
+        if origin in self.guard.origins and origin is not None:
+            headers += [
+                (b"access-control-allow-origin", origin),
+                (b"access-control-expose-headers", _CORS_EXPOSED),
+                (b"cross-origin-resource-policy", b"cross-origin"),
+            ]
+        else:
+            headers.append(_SAME_ORIGIN)
+        if self.guard.origins:
+            headers.append((b"vary", b"Origin"))
+        message["headers"] = headers
+
+    def _is_preflight(self) -> bool:
+        return (
+            self.scope["method"] == "OPTIONS"
+            and b"access-control-request-method" in self.headers
+            and self.headers.get(b"origin") in self.guard.origins
+        )
+
+    async def _answer_preflight(self) -> None:
+        headers = [
+            (b"access-control-allow-methods", _CORS_METHODS),
+            (b"access-control-allow-headers", _CORS_HEADERS),
+            (b"access-control-max-age", b"600"),
+        ]
+        await self.send({"type": "http.response.start", "status": 204, "headers": headers})
+        await self.send({"type": "http.response.body", "body": b""})
 
 
-def _too_large(size: int) -> Problem:
+def scope_of(method: str, path: str) -> str:
+    """Return the scope that a request needs.
+
+    >>> scope_of("GET", "/v1/units/4116"), scope_of("POST", "/v1/locate/batch")
+    ('read', 'bulk')
+    >>> scope_of("POST", "/v1/reload")
+    'edit'
+    """
+    if path.startswith(_BULK):
+        return "bulk"
+    return "read" if method in _SAFE else "edit"
+
+
+def _name_of(host: bytes) -> bytes:
+    """Return a host without its port.
+
+    >>> _name_of(b"[::1]:8000"), _name_of(b"Grid.example:80"), _name_of(b"::1")
+    (b'::1', b'grid.example', b'::1')
+    """
+    if host.startswith(b"["):
+        return host[1:].partition(b"]")[0]
+    return host.lower() if host.count(b":") > 1 else host.partition(b":")[0].lower()
+
+
+def _make_private(headers: list[tuple[bytes, bytes]], present: set[bytes]) -> None:
+    """Forbid shared caches to keep what one key may see and another may not."""
+    if b"cache-control" not in present:
+        headers.append((b"cache-control", b"private"))
+        return
+    for k, (name, value) in enumerate(headers):
+        if name == b"cache-control" and b"no-store" not in value:
+            rest = [part.strip() for part in value.split(b",")]
+            kept = [part for part in rest if part not in (b"public", b"private")]
+            headers[k] = (name, b", ".join([b"private", *kept]))
+
+
+def _body_too_large(most: int) -> Problem:
     return Problem(
         413,
         "body_too_large",
-        f"The body has {size:,} bytes, at most {MAX_BODY:,} are accepted.",
-        f"请求体 {size:,} 字节，上限 {MAX_BODY:,} 字节。",
+        f"The body is larger than {most:,} bytes, or its length is no number. Send it in parts.",
+        f"请求体超过 {most:,} 字节，或其长度不是数字。请分批提交。",
     )
+
+
+def _wrong_scope(key: Key, needed: str) -> Problem:
+    has = ", ".join(sorted(key.scopes))
+    return Problem(
+        403,
+        "scope",
+        f"This needs a key with the scope {needed}; key {key.name} has {has}.",
+        f"此操作需要具有 {needed} 权限的密钥；密钥 {key.name} 的权限为 {has}。",
+    )
+
+
+def _too_often(seconds: float) -> Problem:
+    wait = ceil(seconds)
+    return Problem(
+        429,
+        "too_many_requests",
+        f"More requests than are allowed in a second; ask again in {wait} s.",
+        f"请求过于频繁，请在 {wait} 秒后重试。",
+        headers={"Retry-After": str(wait)},
+    )
+
+
+_URL_TOO_LONG = Problem(
+    414, "url_too_long", "The address is too long.", "地址过长。",
+)  # fmt: skip
+_WRONG_HOST = Problem(
+    421,
+    "wrong_host",
+    "The service does not answer to the name in the header Host; name it in the setting `hosts`.",
+    "本服务不使用请求头 Host 中的主机名；如需使用，请写入 hosts 设置。",
+)
+_CROSS_ORIGIN = Problem(
+    403,
+    "cross_origin",
+    "A page of another origin may not change anything here; name it in the setting `cors_origins`.",
+    "其他来源的网页不得在此进行更改；如需允许，请写入 cors_origins 设置。",
+)
+_NEEDS_KEY = {"WWW-Authenticate": 'ApiKey header="X-API-Key"'}
+_NO_KEY = Problem(
+    401,
+    "key_missing",
+    "This needs a key in the header X-API-Key.",
+    "需要在请求头 X-API-Key 中提供密钥。",
+    headers=_NEEDS_KEY,
+)
+_UNKNOWN_KEY = Problem(
+    401,
+    "key_unknown",
+    "The key in the header X-API-Key is not known; it may have been withdrawn.",
+    "请求头 X-API-Key 中的密钥无效，可能已被撤销。",
+    headers=_NEEDS_KEY,
+)
+_BUSY = Problem(
+    503,
+    "busy",
+    "Too much is being worked on; ask again in 2 s.",
+    "服务繁忙，请在 2 秒后重试。",
+    headers={"Retry-After": "2"},
+)
+_TOO_SLOW = Problem(
+    503,
+    "too_slow",
+    "The answer took too long; ask for less, or again in 10 s.",
+    "处理超时；请缩小请求范围，或在 10 秒后重试。",
+    headers={"Retry-After": "10"},
+)
+_BUG = Problem(500, "internal", "The service failed; see its log.", "服务内部错误，请查看日志。")

@@ -232,6 +232,31 @@ class EditionSummary(BaseModel):
     imagery: str | None = Field(description="TileJSON of the imagery, if there is any.")
 
 
+class Alive(BaseModel):
+    """The process runs."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+
+
+class Reload(BaseModel):
+    """How the last attempt to load another edition went; `detail` says why it failed."""
+
+    state: Literal["none", "building", "done", "unchanged", "failed"]
+    at: str
+    detail: str
+
+
+class Ready(BaseModel):
+    """The edition that is served, since when, and the last attempt to load another."""
+
+    status: Literal["ready"] = "ready"
+    edition: str
+    revision: str
+    since: str
+    reload: Reload
+
+
 def inlined(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a JSON schema with its definitions put where they are referred to.
 

@@ -1,11 +1,10 @@
-"""The map page, the documentation of the interface, and whether the service is ready."""
+"""The map page and the documentation of the interface."""
 
 from pathlib import Path
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
-from geogrid import __version__
 from geogrid.api.basemap import terms_of
 from geogrid.api.deps import Config, Data
 from geogrid.partition.imagery.services import MAP_LAYERS
@@ -20,7 +19,6 @@ _OWN_FILES_ONLY = (
 
 
 router = APIRouter(include_in_schema=False)
-health = APIRouter(tags=["service"])
 
 
 @router.get("/")
@@ -44,18 +42,6 @@ def about(data: Data, config: Config) -> dict[str, object]:
 def docs() -> FileResponse:
     """Return the documentation of the interface."""
     return _page("docs.html", _OWN_FILES_ONLY.format(" 'unsafe-inline'"))
-
-
-@health.get("/healthz")
-async def healthz() -> dict[str, str]:
-    """Answer as long as the process runs."""
-    return {"status": "ok", "version": __version__}
-
-
-@health.get("/readyz")
-async def readyz(data: Data) -> dict[str, str]:
-    """Answer once the edition is loaded."""
-    return {"status": "ready", "edition": data.edition.info.id, "revision": data.revision}
 
 
 def _page(name: str, policy: str) -> FileResponse:

@@ -72,6 +72,7 @@ _HTTP_CHINESE = {
     412: "内容已改变",
     413: "请求过大",
     414: "地址过长",
+    421: "主机名不符",
     415: "不支持此内容类型",
     429: "请求过多",
     431: "请求头过大",
@@ -101,6 +102,7 @@ class ProblemDocument(BaseModel):
     detail_zh: str
     field: str | None = None
     instance: str
+    request_id: str | None = None
     errors: list[FieldProblem] = []
 
 
@@ -140,16 +142,23 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(GeogridError, _on_geogrid_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
-    app.add_exception_handler(Exception, _on_bug)
 
 
 def refuse(scope: Scope, problem: Problem, fields: Sequence[FieldProblem] = ()) -> JSONResponse:
     """Return a problem as the response to a request, in the language that it prefers."""
-    return respond(quote(scope["path"]), problem, fields, lang=language(scope))
+    request_id = scope.get("state", {}).get("request_id")
+    return respond(
+        quote(scope["path"]), problem, fields, lang=language(scope), request_id=request_id
+    )
 
 
 def respond(
-    instance: str, problem: Problem, fields: Sequence[FieldProblem] = (), *, lang: str = "en"
+    instance: str,
+    problem: Problem,
+    fields: Sequence[FieldProblem] = (),
+    *,
+    lang: str = "en",
+    request_id: str | None = None,
 ) -> JSONResponse:
     """Return a problem as a response to the request for `instance`."""
     zh = lang == "zh"
@@ -163,6 +172,7 @@ def respond(
         detail_zh=problem.detail_zh,
         field=problem.field,
         instance=instance,
+        request_id=request_id,
         errors=[
             each.model_copy(update={"detail": each.detail_zh}) if zh else each for each in fields
         ],
@@ -281,11 +291,3 @@ def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     zh = _HTTP_CHINESE.get(error.status_code, "请求不能处理")
     problem = Problem(error.status_code, code, str(error.detail), zh, headers=error.headers)
     return refuse(request.scope, problem)
-
-
-def _on_bug(request: Request, error: Exception) -> JSONResponse:
-    del error  # logged by the server; its text may hold paths and data
-    said = Problem(
-        500, "internal", "The service failed; see its log.", "服务内部错误，请查看日志。"
-    )
-    return refuse(request.scope, said)

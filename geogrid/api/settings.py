@@ -6,11 +6,12 @@ working folder, else it is the default. Nothing that a setting names is opened h
 """
 
 import ipaddress
+import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.sources import InitSettingsSource
 
@@ -18,6 +19,8 @@ from geogrid.errors import UsageError
 
 FILE = Path("geogrid.toml")
 TABLE = "serve"
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?")
 
 
 class _Group(BaseModel):
@@ -42,10 +45,14 @@ class Limits(_Group):
     """All headers of a request together."""
     seconds: float = Field(default=30, gt=0)
     """From the last byte of a request to the first of its answer."""
-    slow_requests: int = Field(default=16, ge=1)
-    """Requests that are worked on at once in threads; look-ups are not counted."""
-    waiting_requests: int = Field(default=64, ge=0)
+    slow_requests: int = Field(default=8, ge=1)
+    """Requests that are worked on at once in threads; single look-ups are not counted."""
+    waiting_requests: int = Field(default=256, ge=0)
     """Requests that wait for one of those; more are answered 503."""
+    wait_seconds: float = Field(default=4, gt=0)
+    """How long they wait, before they are answered 503."""
+    uploads: int = Field(default=4, ge=1)
+    """Files that are received at once for jobs; more are answered 503."""
     connections: int = Field(default=1_000, ge=1)
     requests_per_second: float = Field(default=0, ge=0)
     """Of one key, or of one address where there are no keys; 0 is no limit."""
@@ -100,6 +107,12 @@ class Settings(BaseSettings):
     """File with more such lines."""
     cors_origins: tuple[str, ...] = ()
     """Pages of other origins that may ask, such as `https://platform.example`."""
+    hosts: tuple[str, ...] = ()
+    """Names that the service answers to, without ports. By default any where keys are needed, and
+    only names of this machine where they are not: a page of the internet whose name suddenly leads
+    here could read everything."""
+    access_log: str = "-"
+    """File to append to; `-` is standard error, an empty text none."""
     reload_seconds: float = Field(default=2.0, ge=0)
     """How often to look whether the file of the edition changed; 0 is never."""
     limits: Limits = Limits()
@@ -116,6 +129,16 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Rank the sources: arguments, environment, file."""
         return init_settings, env_settings, InitSettingsSource(settings_cls, _kept(FILE))
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        origins = [each for each in self.cors_origins if not _ORIGIN.fullmatch(each)]
+        if origins:
+            raise ValueError(
+                f"cors_origins: {origins[0]} is not written as https://host or https://host:port; "
+                "there is no * either"
+            )
+        return self
 
     @property
     def is_local(self) -> bool:
@@ -157,7 +180,8 @@ def _explained(error: ValidationError) -> str:
     said = []
     for item in error.errors(include_input=False, include_url=False):
         name = ".".join(map(str, item["loc"]))
-        said.append(f"{name}: {item['msg'].lower()}")
+        text = str(item["msg"]).removeprefix("Value error, ")
+        said.append(f"{name}: {text[:1].lower()}{text[1:]}" if name else text)
     return (
         f"the service cannot be started as it is set up: {'; '.join(said)}. Correct it on the "
         f"command line, in GEOGRID_… of the environment, or in [{TABLE}] of {FILE}."

@@ -412,6 +412,27 @@ def serve(
         )  # fmt: skip
 
 
+@app.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Who will use it; stands in the access log.")],
+    scopes: Annotated[str, typer.Option("--scopes", help="read, bulk, edit, by comma.")] = "read",
+    as_json: Json = False,
+    lang: Lang = _LANG,
+) -> None:
+    """Make a key for the service; only its hash is kept. 生成服务密钥,只保存其哈希值。"""
+    console = Console(lang)
+    with errors_as_exit_codes(console):
+        from geogrid.api import keys
+
+        secret, made = keys.make(name, _names(scopes))
+        console.say(
+            "密钥只显示这一次,请交给使用者;下一行写入 keys 或 keys_file 设置:",
+            "The key is shown this once, for who will use it; the line below goes into the "
+            "settings keys or keys_file:",
+        )
+        _answer({"key": secret, "line": made.line()}, f"{secret}\n{made.line()}", as_json)
+
+
 def _serve(console: Console, **given: Path | str | int | None) -> None:
     from geogrid.cli.jobs import serve_city
 
