@@ -458,6 +458,24 @@ def test_metrics_count_answers_by_route_and_refusals_by_code(client, toy_edition
     )
 
 
+def test_metrics_count_positions_by_what_became_of_them(dataset, toy_edition):
+    lon, lat = toy_edition["microgrid"].geom.iat[100].exterior.coords[0]
+    corner = {"lon": repr(lon), "lat": repr(lat), "datum": "cgcs2000"}
+    with client_of(dataset) as client:
+        for change in ({}, {"lon": 113}, {"lon": "1.1e2"}, {"lon": 33.62, "lat": 114.62}, corner):
+            client.get("/v1/locate", params=PLACE | change)
+        batch = {"lon": [114.62, None, 114.62, 113], "lat": [33.62, 1, 33.62, 33], "datum": "wgs84"}
+        client.post("/v1/locate/batch", json=batch)
+        lines = client.get("/metrics").text.splitlines()
+    counted = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert counted['geogrid_positions_total{status="hit"}'] == "4.0"
+    assert counted['geogrid_positions_total{status="outside"}'] == "3.0"
+    assert counted['geogrid_positions_total{status="swapped"}'] == "1.0"
+    assert counted['geogrid_positions_total{status="no_coordinates"}'] == "1.0"
+    assert counted["geogrid_positions_on_edge_total"] == "1.0"
+    assert counted["geogrid_batch_positions_sum"] == "4.0"
+
+
 def test_applications_count_for_themselves(dataset):
     with client_of(dataset) as first, client_of(dataset) as second:
         first.get("/v1/units/4116")

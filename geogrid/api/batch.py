@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from geogrid import datums
 from geogrid.api import forms
-from geogrid.api.deps import Config, Data, Dataset, each_once
+from geogrid.api.deps import Config, Counters, Data, Dataset, each_once
 from geogrid.api.forms import ARROW, CSV, JSON, Batch
 from geogrid.api.models import (
     BatchAsked,
@@ -79,6 +79,7 @@ async def locate_batch(
     request: Request,
     data: Data,
     config: Config,
+    counters: Counters,
     asked: Annotated[BatchAsked, Query()],
     x_datum: Annotated[str | None, Header(description="As `datum`.")] = None,
 ) -> Response:
@@ -98,7 +99,7 @@ async def locate_batch(
         answer, statuses, n_on_edge = await asyncio.get_running_loop().run_in_executor(
             bulk, _answer, data, body, wanted
         )
-    del statuses, n_on_edge
+    counters.batch(statuses, n_on_edge)
     response = Response(answer, media_type=wanted.answer)
     response.raw_headers += data.answers.headers[1:]
     return response

@@ -84,8 +84,13 @@ async def _dataset(request: Request) -> Dataset:
     return dataset_of(request.scope)
 
 
+def metrics_of(scope: Scope) -> Metrics:
+    """Return where look-ups are counted."""
+    return cast(Metrics, scope["state"]["metrics"])
+
+
 async def _metrics(request: Request) -> Metrics:
-    return cast(Metrics, request.scope["state"]["metrics"])
+    return metrics_of(request.scope)
 
 
 async def _settings(request: Request) -> Settings:

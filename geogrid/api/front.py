@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from geogrid.api import lookup, tiles
-from geogrid.api.deps import Dataset, dataset_of
+from geogrid.api.deps import Dataset, dataset_of, metrics_of
 
 
 class Front:
@@ -25,13 +25,15 @@ class Front:
             path = scope["path"]
             if path == lookup.PATH:
                 data = dataset_of(scope)
-                body = lookup.locate_quickly(data, scope["query_string"])
+                body = lookup.locate_quickly(data, scope["query_string"], metrics_of(scope))
                 if body is not None:
+                    scope["state"]["route"] = path
                     await _send(send, data, body)
                     return
             elif path.startswith("/tiles/"):
                 answer = tiles.vector_answer_quickly(dataset_of(scope), path, Headers(scope=scope))
                 if answer is not None:
+                    scope["state"]["route"] = tiles.TEMPLATE
                     await answer(scope, receive, send)
                     return
         await self.app(scope, receive, send)

@@ -7,7 +7,8 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Response
 
-from geogrid.api.deps import Data, Dataset, each_once
+from geogrid.api.deps import Counters, Data, Dataset, each_once
+from geogrid.api.metrics import Metrics
 from geogrid.api.models import Asked, Link, Place
 from geogrid.api.problems import Problem
 from geogrid.datums import Datum
@@ -25,11 +26,14 @@ _NUMBER = re.compile(rb"-?\d{1,3}(\.\d{1,17})?")
 
 
 @router.get("", dependencies=[Depends(each_once)])
-async def locate(asked: Annotated[Asked, Query()], data: Data, response: Response) -> Place:
+async def locate(
+    asked: Annotated[Asked, Query()], data: Data, response: Response, counters: Counters
+) -> Place:
     """Find the micro-grid of one position; a point on an edge belongs to the lowest code."""
     xy = np.array([[asked.lon, asked.lat]])
     found = data.locator.locate(xy, datum=asked.datum, edges=True)
     status = Status(str(found.status[0]))
+    counters.position(status.value, on_edge=bool(found.on_edge[0]))
     if status not in ANSWERED:
         field = "lat" if abs(asked.lat) > 90 and status is Status.OUT_OF_RANGE else "lon"
         raise Problem(422, status.value, found.reason(0), found.reason(0, "zh"), field=field)
@@ -49,7 +53,7 @@ async def locate(asked: Annotated[Asked, Query()], data: Data, response: Respons
     )
 
 
-def locate_quickly(data: Dataset, query: bytes) -> bytes | None:
+def locate_quickly(data: Dataset, query: bytes, counters: Metrics) -> bytes | None:
     """Answer a plain query as `locate` does, byte for byte; None for any other query.
 
     Plain is: `lon`, `lat` and `datum`, once each, nothing escaped, a position that can be right.
@@ -61,7 +65,10 @@ def locate_quickly(data: Dataset, query: bytes) -> bytes | None:
     if not (plain and datum and _NUMBER.fullmatch(lon) and _NUMBER.fullmatch(lat)):
         return None
     found = data.locator.place(float(lon), float(lat), datum)
-    return data.answers.place(found, datum) if found[1] in ANSWERED else None
+    if found[1] not in ANSWERED:
+        return None
+    counters.position(found[1], on_edge=found[2])
+    return data.answers.place(found, datum)
 
 
 def _name(data: Dataset, row: int) -> str | None:

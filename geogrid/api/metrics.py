@@ -72,7 +72,8 @@ class Metrics:
         """Count the positions of a batch, given how many have each status."""
         self._batches.observe(sum(statuses.values()))
         for status, n in statuses.items():
-            self._positions.labels(status).inc(n)
+            if n:
+                self._positions.labels(status).inc(n)
         self._edges.inc(n_on_edge)
 
     def serving(self, edition: str, revision: str) -> None:

@@ -40,10 +40,12 @@ _GZIP_ACCEPTED = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
 
 _IMAGE_MAX_ZOOM = 24
 
+TEMPLATE = "/tiles/{z}/{x}/{y}.mvt"
+
 router = APIRouter(tags=["tiles"])
 
 
-@router.get("/tiles/{z}/{x}/{y}.mvt", response_class=Response)
+@router.get(TEMPLATE, response_class=Response)
 def vector_tile(z: int, x: int, y: int, request: Request, data: Data) -> Response:
     """Return all levels as one vector tile, each from its own zoom on; 204 if it is empty."""
     _require_tile(z, x, y, MAX_ZOOM)
