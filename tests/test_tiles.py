@@ -8,12 +8,13 @@ from conftest import build_toy_edition
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geogrid._kernels import clipping
 from geogrid._kernels import tiles as kernels
 from geogrid.edition import Edition
 from geogrid.errors import UsageError
 from geogrid.tiles import LABEL_MIN_ZOOMS, MIN_ZOOMS, TileSet, to_world
 
-EXTENT = kernels.EXTENT
+EXTENT, BUFFER = clipping.EXTENT, clipping.BUFFER
 TILE = shapely.box(0, 0, EXTENT, EXTENT)
 
 
@@ -31,14 +32,6 @@ def polygons_of(features: list[dict]) -> np.ndarray:
     return np.array([shapely.geometry.shape(feature["geometry"]) for feature in features])
 
 
-def covering(tiles: TileSet, z: int) -> list[tuple[int, int]]:
-    """Columns and rows of the tiles that the city touches."""
-    west, south, east, north = tiles.bounds
-    corners = to_world(np.array([[west, north], [east, south]])) * (1 << z)
-    (x0, y0), (x1, y1) = np.floor(corners).astype(int).tolist()
-    return [(x, y) for x in range(x0, x1 + 1) for y in range(y0, y1 + 1)]
-
-
 def in_tile_units(geometry: shapely.Geometry, z: int, x: int, y: int) -> shapely.Geometry:
     corner = np.array([x, y])
     return shapely.transform(geometry, lambda xy: (to_world(xy) * (1 << z) - corner) * EXTENT)
@@ -47,7 +40,7 @@ def in_tile_units(geometry: shapely.Geometry, z: int, x: int, y: int) -> shapely
 @pytest.mark.parametrize("z", [10, 11, 12, 13, 14, 15])
 def test_pieces_cover_the_city_in_a_tile_without_gap_or_overlap(toy_edition, tiles, z):
     city = toy_edition.units["city"].geometry.iat[0]
-    for x, y in covering(tiles, z)[:6]:
+    for x, y in list(tiles.covering(z))[:6]:
         layers = decode(tiles.encode(z, x, y))
         for level in ("county", "township", "village", "grid", "microgrid"):
             if z < MIN_ZOOMS[level] or level not in layers:
@@ -64,7 +57,7 @@ def test_pieces_cover_the_city_in_a_tile_without_gap_or_overlap(toy_edition, til
 @pytest.mark.parametrize("z", [12, 14, 15])
 def test_every_unit_that_reaches_into_a_tile_is_there_with_its_properties(toy_edition, tiles, z):
     table = toy_edition.units["microgrid"]
-    for x, y in covering(tiles, z):
+    for x, y in tiles.covering(z):
         shapes = in_tile_units(table.geometry.to_numpy(), z, x, y)
         visible = shapely.area(shapely.intersection(shapes, TILE)) > 2 * EXTENT
         features = {
@@ -82,7 +75,7 @@ def test_every_unit_that_reaches_into_a_tile_is_there_with_its_properties(toy_ed
 def test_ids_are_the_same_at_every_zoom(toy_edition, tiles):
     seen: dict[int, str] = {}
     for z in (12, 13, 15):
-        for x, y in covering(tiles, z):
+        for x, y in tiles.covering(z):
             for feature in decode(tiles.encode(z, x, y)).get("microgrid", []):
                 code = feature["properties"]["code"]
                 assert seen.setdefault(feature["id"], code) == code
@@ -90,7 +83,7 @@ def test_ids_are_the_same_at_every_zoom(toy_edition, tiles):
 
 
 def test_rings_run_as_the_specification_says(tiles):
-    for x, y in covering(tiles, 13):
+    for x, y in tiles.covering(13):
         for feature in decode(tiles.encode(13, x, y)).get("grid", []):
             shell = np.array(feature["geometry"]["coordinates"][0])
             closed = np.vstack([shell, shell[:1]])
@@ -103,7 +96,7 @@ def test_hole_stays_a_hole():
     tiles = TileSet(edition)
     z = 14
     area, layers = 0.0, set()
-    for x, y in covering(tiles, z):
+    for x, y in tiles.covering(z):
         decoded = decode(tiles.encode(z, x, y))
         layers |= set(decoded)
         area += shapely.area(shapely.intersection(polygons_of(decoded.get("grid", [])), TILE)).sum()
@@ -125,7 +118,7 @@ def test_each_label_is_in_one_tile_from_its_zoom_on(toy_edition, tiles):
     for z in (6, 10, 11, 12, 14, 15):
         labels = [
             feature["properties"]["code"]
-            for x, y in covering(tiles, z)
+            for x, y in tiles.covering(z)
             for feature in decode(tiles.encode(z, x, y)).get("label", [])
         ]
         levels = [level for level, first in LABEL_MIN_ZOOMS.items() if z >= first]
@@ -140,7 +133,7 @@ def test_label_leaves_out_the_parents_name():
     microgrid = units["microgrid"].copy()
     microgrid["name"] = microgrid["parent"].map(grids) + "7号微网格"
     tiles = TileSet(Edition.of(edition.info, units | {"microgrid": microgrid}))
-    x, y = covering(tiles, 15)[0]
+    x, y = next(tiles.covering(15))
     labels = [f["properties"] for f in decode(tiles.encode(15, x, y))["label"]]
     assert {each["name"] for each in labels if each["level"] == "microgrid"} == {"7号微网格"}
 
@@ -161,7 +154,7 @@ def test_same_edition_gives_same_bytes_in_any_row_order(toy_edition, tiles):
         level: table.sample(frac=1, random_state=3) for level, table in toy_edition.units.items()
     }
     again = TileSet(Edition.of(toy_edition.info, shuffled))
-    for x, y in covering(tiles, 12):
+    for x, y in tiles.covering(12):
         assert again.encode(12, x, y) == tiles.encode(12, x, y)
 
 
@@ -176,16 +169,16 @@ def test_clipping_keeps_exactly_what_lies_in_the_tile_and_its_buffer(points):
     if not ring.is_valid:
         return
     n = len(points)
-    for clip in (kernels.clip_ring, kernels.clip_ring.py_func):
+    for clip in (clipping.clip_ring, clipping.clip_ring.py_func):
         xy, spare = np.zeros((6 * n, 2), np.int64), np.zeros((6 * n, 2), np.int64)
         xy[:n] = points
-        m = clip(xy, n, spare)
+        m, _ = clip(xy, n, spare)
         kept = shapely.Polygon(xy[:m]) if m >= 3 else shapely.Polygon()
-        window = shapely.box(*[-kernels.BUFFER] * 2, *[EXTENT + kernels.BUFFER] * 2)
+        window = shapely.box(*[-BUFFER] * 2, *[EXTENT + BUFFER] * 2)
         expected = shapely.intersection(ring, window)
         # Cut points are rounded to whole units.
         assert shapely.symmetric_difference(kept.buffer(0), expected).area <= ring.length + 4
-        assert abs(kernels.signed_area2(xy, m)) == pytest.approx(
+        assert abs(clipping.signed_area2(xy, m)) == pytest.approx(
             2 * expected.area, abs=ring.length * 2 + 8
         )
 
@@ -206,6 +199,107 @@ def test_neighbours_are_cut_at_the_same_point():
     for triangle in (np.vstack([edge, above]), np.vstack([edge[::-1], below])):
         xy, spare = np.zeros((18, 2), np.int64), np.zeros((18, 2), np.int64)
         xy[:3] = triangle
-        n = kernels.clip_ring(xy, 3, spare)
+        n, _ = clipping.clip_ring(xy, 3, spare)
         cuts.append({tuple(point) for point in xy[:n].tolist()})
     assert cuts[0] & cuts[1] == {(-64, 483), (4160, 2583)}  # by hand: 17 + 936 * 2984 / 6000, ...
+
+
+def clipped_region(polygon: shapely.Polygon) -> shapely.Geometry:
+    """Clip a polygon of integers as the encoder does, shells counter-clockwise with north up."""
+    shapes = [polygon.exterior, *polygon.interiors]
+    room = clipping.CUTS * sum(len(ring.coords) for ring in shapes) + 8
+    kept = rings_for(room, len(shapes))
+    n = bends = 0
+    for number, ring in enumerate(shapes):
+        points = np.array(ring.coords, np.int64)[:-1]
+        # y runs down in a tile: shells are to have a negative area.
+        if (clipping.signed_area2(points, len(points)) < 0) != (number == 0):
+            points = points[::-1]
+        xy, spare = np.zeros((room, 2), np.int64), np.zeros((room, 2), np.int64)
+        xy[: len(points)] = points
+        m, crossings = clipping.clip_ring(xy, len(points), spare)
+        bends += crossings > 2 or (number > 0 and clipping.touches_rim(xy, m))
+        if clipping.signed_area2(xy, m) != 0:
+            n = clipping.append_ring(kept, n, xy[:m], number == 0)
+    if bends:
+        joined = rings_for(clipping.ROOM * room + 4, room)
+        n = clipping.rejoin(kept, n, joined)
+        assert n >= 0
+        kept = joined
+    starts = [0, *kept.ends[:n].tolist()]
+    polygons: list[tuple[list, list]] = []
+    for ring, (start, end) in enumerate(zip(starts, starts[1:], strict=False)):
+        points = kept.xy[start:end].tolist()
+        if kept.shells[ring]:
+            polygons.append((points, []))
+        else:
+            polygons[-1][1].append(points)
+    return shapely.MultiPolygon(polygons)
+
+
+def rings_for(n_vertices: int, n_rings: int) -> clipping.Rings:
+    return clipping.Rings(
+        np.zeros((n_vertices, 2), np.int64), np.zeros(n_rings, np.int64), np.zeros(n_rings, bool)
+    )
+
+
+LOW, HIGH = -BUFFER, EXTENT + BUFFER
+BENT = {
+    # A comb whose back lies west of the window: three teeth come in.
+    "three teeth": "POLYGON((-900 0, 500 0, 500 99, -500 99, -500 200, 500 200, 500 299,"
+    " -500 299, -500 400, 500 400, 500 499, -900 499, -900 0))",
+    # A C around the window's west side: the window lies in its mouth, but for the lips.
+    "two lips": "POLYGON((-900 -900, 200 -900, 200 100, -700 100, -700 3000, 200 3000,"
+    " 200 3900, -900 3900, -900 -900))",
+    "hole over the edge": "POLYGON((-900 -900, 9000 -900, 9000 9000, -900 9000, -900 -900),"
+    "(-500 1000, 700 1000, 700 2000, -500 2000, -500 1000))",
+    "hole around a corner, hole inside": "POLYGON((-900 -900, 9000 -900, 9000 9000, -900 9000,"
+    "-900 -900), (-500 -500, 700 -500, 700 700, -500 700, -500 -500),"
+    "(1000 1000, 1100 1000, 1100 1100, 1000 1100, 1000 1000))",
+    "hole as large as the window": f"POLYGON((-900 -900, 9000 -900, 9000 9000, -900 9000,"
+    f" -900 -900), ({LOW} {LOW}, {HIGH} {LOW}, {HIGH} {HIGH}, {LOW} {HIGH}, {LOW} {LOW}))",
+    "window inside, border beyond twice": "POLYGON((-900 -900, 9000 -900, 9000 9000, 2000 9000,"
+    " 2000 5000, 1000 5000, 1000 9000, -900 9000, -900 -900))",
+    "band through the window, bent outside": "POLYGON((-500 100, 5000 100, 5000 900, -500 900,"
+    " -500 700, 4500 700, 4500 300, -500 300, -500 100))",
+}
+
+
+@pytest.mark.parametrize("text", BENT.values(), ids=BENT.keys())
+def test_a_unit_that_the_window_cuts_to_pieces_stays_valid(text):
+    polygon = shapely.from_wkt(text)
+    expected = shapely.intersection(polygon, shapely.box(LOW, LOW, HIGH, HIGH))
+    kept = clipped_region(polygon)
+    assert kept.is_valid
+    assert shapely.symmetric_difference(kept, expected).area == 0
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-12, 40), st.integers(-12, 40)), min_size=5, max_size=24, unique=True
+    ),
+    st.integers(0, 2),
+)
+def test_clipped_pieces_are_valid_and_cover_what_lies_in_the_window(points, n_holes):
+    shape = shapely.concave_hull(shapely.MultiPoint(points), 0.1)
+    if shape.geom_type != "Polygon":
+        return
+    holes = [
+        shapely.affinity.scale(shape, 0.3 - 0.1 * k, 0.3 - 0.1 * k, origin=shape.centroid)
+        for k in range(n_holes)
+    ][:1]
+    if holes and holes[0].within(shape):
+        shape = shape.difference(holes[0])
+    # Vertices on a lattice of 128 units never round: cuts of steep edges are still rounded.
+    shape = shapely.set_precision(
+        shapely.transform(shape, lambda xy: np.rint(xy * 150)), 1
+    )
+    for part in shapely.get_parts(shape):
+        if part.is_empty or not part.is_valid:
+            continue
+        expected = shapely.intersection(part, shapely.box(LOW, LOW, HIGH, HIGH))
+        kept = clipped_region(part)
+        off = shapely.symmetric_difference(kept.buffer(0), expected).area
+        assert off <= part.length + 4
+        assert kept.area == pytest.approx(expected.area, abs=part.length + 4)
+        assert kept.is_valid or shapely.make_valid(kept).area == pytest.approx(kept.area, abs=4)
