@@ -1,5 +1,7 @@
 """Tiles against shapely and against an independent decoder."""
 
+import itertools
+
 import mapbox_vector_tile
 import numpy as np
 import pytest
@@ -228,7 +230,7 @@ def clipped_region(polygon: shapely.Polygon) -> shapely.Geometry:
         kept = joined
     starts = [0, *kept.ends[:n].tolist()]
     polygons: list[tuple[list, list]] = []
-    for ring, (start, end) in enumerate(zip(starts, starts[1:], strict=False)):
+    for ring, (start, end) in enumerate(itertools.pairwise(starts)):
         points = kept.xy[start:end].tolist()
         if kept.shells[ring]:
             polygons.append((points, []))
@@ -291,9 +293,7 @@ def test_clipped_pieces_are_valid_and_cover_what_lies_in_the_window(points, n_ho
     if holes and holes[0].within(shape):
         shape = shape.difference(holes[0])
     # Vertices on a lattice of 128 units never round: cuts of steep edges are still rounded.
-    shape = shapely.set_precision(
-        shapely.transform(shape, lambda xy: np.rint(xy * 150)), 1
-    )
+    shape = shapely.set_precision(shapely.transform(shape, lambda xy: np.rint(xy * 150)), 1)
     for part in shapely.get_parts(shape):
         if part.is_empty or not part.is_valid:
             continue

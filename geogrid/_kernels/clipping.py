@@ -23,7 +23,9 @@ CUTS = 6
 ROOM = 3
 """Times as many vertices as rings may have when they are joined anew: four corners a line."""
 
+_SHELL = True
 _LOW, _HIGH, _SIDE = -BUFFER, EXTENT + BUFFER, EXTENT + 2 * BUFFER
+_WINDOW = np.array([[_LOW, _HIGH], [_HIGH, _HIGH], [_HIGH, _LOW], [_LOW, _LOW]])
 
 
 class Rings(NamedTuple):
@@ -149,7 +151,7 @@ def rejoin(rings: Rings, n_rings: int, out: Rings) -> int:
     Returns
     -------
     int
-        Number of rings; -1 if they would cover another area, as those of a unit that crosses itself.
+        Number of rings; -1 if they would cover another area, as of a unit that crosses itself.
     """
     drawn = Rings(np.empty_like(out.xy), np.empty_like(out.ends), np.empty_like(out.shells))
     lines = np.empty((len(out.ends), 3), np.int64)  # first vertex, start and end of its ring
@@ -169,8 +171,7 @@ def rejoin(rings: Rings, n_rings: int, out: Rings) -> int:
     if n_lines:
         n_drawn = _join(rings.xy, lines[:n_lines], counts[:n_lines], drawn, n_drawn)
     elif rim < 0:
-        square = np.array([[_LOW, _HIGH], [_HIGH, _HIGH], [_HIGH, _LOW], [_LOW, _LOW]])
-        n_drawn = append_ring(drawn, n_drawn, square, True)
+        n_drawn = append_ring(drawn, n_drawn, _WINDOW, _SHELL)
     for ring in range(n_drawn):
         start = drawn.ends[ring - 1] if ring else 0
         total -= signed_area2(drawn.xy[start:], drawn.ends[ring] - start)
@@ -180,17 +181,18 @@ def rejoin(rings: Rings, n_rings: int, out: Rings) -> int:
 @njit(cache=True, nogil=True)
 def touches_rim(xy: NDArray[np.int64], n: int) -> bool:
     """Tell whether a ring has a vertex on the edge of the buffer."""
+    touches = False
     for k in range(n):
-        if xy[k, 0] in (_LOW, _HIGH) or xy[k, 1] in (_LOW, _HIGH):
-            return True
-    return False
+        touches |= xy[k, 0] in (_LOW, _HIGH) or xy[k, 1] in (_LOW, _HIGH)
+    return touches
 
 
 @njit(cache=True, nogil=True)
 def append_ring(rings: Rings, n_rings: int, xy: NDArray[np.int64], shell: bool) -> int:
     """Add a ring behind `n_rings` others; return how many there are then."""
     at = rings.ends[n_rings - 1] if n_rings else 0
-    rings.xy[at : at + len(xy)] = xy
+    for k in range(len(xy)):  # a slice would take seconds to compile
+        rings.xy[at + k, 0], rings.xy[at + k, 1] = xy[k, 0], xy[k, 1]
     rings.ends[n_rings] = at + len(xy)
     rings.shells[n_rings] = shell
     return n_rings + 1
@@ -291,7 +293,7 @@ def _join(
         last = low + (first - low + counts[line] - 1) % (high - low)
         starts[line] = _place_on_rim(xy[first, 0], xy[first, 1])
         ends[line] = _place_on_rim(xy[last, 0], xy[last, 1])
-    by_start, by_end = np.argsort(starts), np.argsort(ends)
+    by_start, by_end = _order(starts), _order(ends)
     # Ends and starts alternate along the rim, so the k-th of one goes with the k-th of the other.
     shift = 0
     for k in range(n):
@@ -325,6 +327,19 @@ def _join(
 
 
 @njit(cache=True, nogil=True)
+def _order(places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows in ascending order; of a few numbers, and quick to compile."""
+    rows = np.empty(len(places), np.int64)
+    for row in range(len(places)):
+        k = row
+        while k > 0 and places[rows[k - 1]] > places[row]:
+            rows[k] = rows[k - 1]
+            k -= 1
+        rows[k] = row
+    return rows
+
+
+@njit(cache=True, nogil=True)
 def _follow_rim(ring: NDArray[np.int64], m: int, start: int, goal: int) -> int:
     """Add the corners that lie between two places of the rim, counter-clockwise."""
     if goal < start:
@@ -346,11 +361,11 @@ def _holes_behind_shells(rings: Rings, n_rings: int, out: Rings) -> int:
             continue
         start, end = (rings.ends[shell - 1] if shell else 0), rings.ends[shell]
         around = rings.xy[start:end]
-        n_out = append_ring(out, n_out, around, True)
+        n_out = append_ring(out, n_out, around, _SHELL)
         for hole in range(n_rings):
             start, end = (rings.ends[hole - 1] if hole else 0), rings.ends[hole]
             if not rings.shells[hole] and _is_around(around, rings.xy[start:end]):
-                n_out = append_ring(out, n_out, rings.xy[start:end], False)
+                n_out = append_ring(out, n_out, rings.xy[start:end], not _SHELL)
     return n_out
 
 

@@ -116,7 +116,9 @@ def encode_tile(
     labelled = rows[: np.searchsorted(rows, shown[1])]
     if len(labelled):
         body, size, texts, n = _label_layer(polygons.points, values, labelled, slots, tile)
-        out, at = _write_layer(out, at, _header(layers, len(layers.firsts) - 1), body[:size], texts[:n])
+        out, at = _write_layer(
+            out, at, _header(layers, len(layers.firsts) - 1), body[:size], texts[:n]
+        )
     return out[:at]
 
 
@@ -322,7 +324,9 @@ def _write_speck(
 @njit(cache=True, nogil=True)
 def _empty_rings(n_vertices: int, n_rings: int) -> Rings:
     return Rings(
-        np.empty((n_vertices, 2), np.int64), np.empty(n_rings, np.int64), np.empty(n_rings, np.bool_)
+        np.empty((n_vertices, 2), np.int64),
+        np.empty(n_rings, np.int64),
+        np.empty(n_rings, np.bool_),
     )
 
 
