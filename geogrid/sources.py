@@ -6,6 +6,7 @@ call it 4326), so the datum has to be declared.
 """
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,9 +98,13 @@ def read_layers(
                 continue
             if level in found:
                 raise DataError(f"{path}: layer {layer} is a second one of level {level}.")
-            frame = _located(_read(path, layer, how, told), f"{path}, layer {layer}", path, how)
-            _require_polygons(frame, f"{path}, layer {layer}")
-            found[level] = _renamed(frame, f"{path}, layer {layer}", how, told)
+            what = f"{path}, layer {layer}"
+            with warnings.catch_warnings(record=True) as heard:
+                warnings.simplefilter("always")
+                frame = _located(_read(path, layer, how, told), what, path, how)
+            _require_polygons(frame, what)
+            told += [(f"{what}: {each.message}",) * 2 for each in heard]
+            found[level] = _renamed(frame, what, how, told)
     if not found:
         listed = "; ".join(f"{path.name}: {', '.join(_layers(path))}" for path in paths)
         raise DataError(
@@ -153,25 +158,64 @@ def _level(path: Path, layer: str, how: Reading, told: list[tuple[str, str]]) ->
 def _read(path: Path, layer: str, how: Reading, told: list[tuple[str, str]]) -> gpd.GeoDataFrame:
     suffix = path.suffix.lower()
     if suffix == ".gpkg":
+        _tell_curves(path, layer, told)
         return store.read_layer(path, layer)
+    if suffix == ".shp":
+        _require_parts(path, how)
     try:
         if suffix in (".parquet", ".geoparquet"):
             return gpd.read_parquet(path)
         if suffix == ".shp":
             return _shapefile(path, how, told)
         return pyogrio.read_dataframe(path, layer=layer if suffix == ".gdb" else None)
+    except shapely.errors.GEOSException as error:
+        raise DataError(f"cannot read {path}: {_broken_feature(path, error)}") from error
     except (*store.UNREADABLE, ValueError, OSError) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+        raise DataError(f"cannot read {path}: {store.damage(path, error)}") from error
+
+
+def _broken_feature(path: Path, error: Exception) -> str:
+    """Name the feature whose geometry cannot be built at all, such as a ring that is not closed."""
+    reason = " ".join(str(error).removeprefix("IllegalArgumentException: ").split())
+    built = pyogrio.read_dataframe(path, on_invalid="ignore").geometry.isna().to_numpy()
+    given = pyogrio.read_dataframe(path, read_geometry=False)
+    row = int(np.flatnonzero(built)[0]) if built.any() else 0
+    return (
+        f"feature {row + 1} of {len(given)} has a ring that is not closed or has too few vertices "
+        f"({reason}). Draw it again."
+    )
+
+
+def _tell_curves(path: Path, layer: str, told: list[tuple[str, str]]) -> None:
+    """Tell that a layer of curves is read as straight edges."""
+    table = pyogrio.read_dataframe(
+        path, sql="SELECT table_name, geometry_type_name FROM gpkg_geometry_columns"
+    )
+    kind = dict(zip(table["table_name"], table["geometry_type_name"], strict=True)).get(layer, "")
+    if kind in ("CURVEPOLYGON", "MULTISURFACE"):
+        told.append((f"{path.name} 图层 {layer} 为曲线（{kind}），按短直线读取",
+                     f"{path.name}, layer {layer} holds curves ({kind}), read as short straight "
+                     "edges"))  # fmt: skip
+
+
+def _require_parts(path: Path, how: Reading) -> None:
+    """Refuse a shapefile that came without its other parts."""
+    parts = {".dbf": "the codes", ".shx": "the places of the features"}
+    if not how.crs:
+        parts[".prj"] = "the reference system (or say it with --crs)"
+    for suffix, holds in parts.items():
+        if not any(path.with_suffix(each).is_file() for each in (suffix, suffix.upper())):
+            raise DataError(
+                f"{path} has no {path.stem}{suffix} beside it, which holds {holds}. Copy all files "
+                "of the shapefile together."
+            )
 
 
 def _shapefile(path: Path, how: Reading, told: list[tuple[str, str]]) -> gpd.GeoDataFrame:
     """Read a shapefile in the encoding that its .cpg or its user names, else UTF-8, else GBK."""
     if how.encoding or path.with_suffix(".cpg").exists():
         return pyogrio.read_dataframe(path, encoding=how.encoding or None)
-    table = path.with_suffix(".dbf")
-    if not table.is_file():
-        raise DataError(f"{path} has no {table.name} beside it, which holds the codes.")
-    raw = table.read_bytes()
+    raw = path.with_suffix(".dbf").read_bytes()
     raw = raw[int.from_bytes(raw[8:10], "little") :]  # the records, after the header
     try:
         raw.decode("utf-8")

@@ -117,7 +117,23 @@ def read_layer(path: Path, layer: str) -> gpd.GeoDataFrame:
     try:
         return pyogrio.read_dataframe(path, layer=layer)
     except UNREADABLE as error:
-        raise DataError(f"cannot read layer {layer} of {path}: {error}") from error
+        raise DataError(f"cannot read layer {layer} of {path}: {damage(path, error)}") from error
+
+
+def damage(path: Path, error: Exception) -> str:
+    """Return in a few words why a file cannot be read, and what to do."""
+    if any(path.with_name(path.name + end).exists() for end in ("-journal", "-wal")):
+        return (
+            "a program was stopped while it wrote to the file (its journal lies beside it). Open "
+            "and close it in QGIS, which takes the unfinished change back, or fetch the file again."
+        )
+    # GDAL says the whole of its SQL statement before SQLite's reason.
+    said = str(error).splitlines()[0].split(" failed: ")[-1].split("; ")[0]
+    if "malformed" in said or "not a database" in said:
+        return f"it is damaged or cut off ({said}). Fetch it again."
+    if "locked" in said:
+        return f"{said}: another program writes to it. Close it there and try again."
+    return said
 
 
 def layer_names(path: Path) -> list[str]:
@@ -126,7 +142,7 @@ def layer_names(path: Path) -> list[str]:
     try:
         return [str(name) for name, _ in pyogrio.list_layers(path)]
     except UNREADABLE as error:
-        raise DataError(f"{path} is not a readable GeoPackage: {error}") from error
+        raise DataError(f"{path} is not a readable GeoPackage: {damage(path, error)}") from error
 
 
 def read_vector(path: Path) -> gpd.GeoDataFrame:

@@ -16,6 +16,9 @@ from geogrid.edition import integer_rings, snap, to_degrees
 from geogrid.errors import CoordinateError
 from geogrid.schema import EXCHANGE_CRS, require_crs
 
+NOWHERE = 1_000.0
+"""Degrees: coordinates beyond are in no system."""
+
 OUTLINE = -1
 """Owner of the half-edges of a container's outline."""
 
@@ -160,11 +163,16 @@ def metres_per_step(edges: HalfEdges, crs: str) -> NDArray[np.float64]:
 
 
 def is_polygonal(geometries: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """Return which rows are polygons or multipolygons with finite coordinates."""
+    """Return which rows are polygons or multipolygons (degrees) with coordinates that can be."""
     polygonal = np.isin(shapely.get_type_id(geometries), _POLYGONAL)
-    bounds = shapely.bounds(geometries)
-    usable: NDArray[np.bool_] = polygonal & np.isfinite(bounds).all(axis=1)
+    usable: NDArray[np.bool_] = polygonal & _somewhere(geometries)
     return usable
+
+
+def _somewhere(geometries: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Return which rows have finite coordinates in degrees; empty ones have none."""
+    there: NDArray[np.bool_] = (np.abs(shapely.bounds(geometries)) < NOWHERE).all(axis=1)
+    return there
 
 
 def on_integer_grid(frame: gpd.GeoDataFrame, what: str) -> NDArray[np.object_]:
@@ -187,5 +195,7 @@ def on_integer_grid(frame: gpd.GeoDataFrame, what: str) -> NDArray[np.object_]:
     _require_plausible(frame, what)
     same = frame.crs.to_epsg() == int(EXCHANGE_CRS.split(":")[1])
     shapes = frame.geometry if same else frame.geometry.to_crs(EXCHANGE_CRS)
-    snapped: NDArray[np.object_] = snap(shapely.force_2d(shapes.to_numpy()))
-    return snapped
+    flat: NDArray[np.object_] = shapely.force_2d(shapes.to_numpy())
+    there = _somewhere(flat)
+    flat[there] = snap(flat[there])
+    return flat

@@ -9,7 +9,7 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from geogrid.coverage.edges import HalfEdges, half_edges, is_polygonal, on_integer_grid
+from geogrid.coverage.edges import NOWHERE, HalfEdges, half_edges, is_polygonal, on_integer_grid
 from geogrid.coverage.findings import Point
 from geogrid.schema import EXCHANGE_CRS
 
@@ -64,7 +64,7 @@ class Layer:
     def point_of(self, row: int) -> Point | None:
         """Return a point inside a unit."""
         shape = self.shapes[row]
-        if shape is None or shape.is_empty or not np.isfinite(shape.bounds).all():
+        if shape is None or shape.is_empty or not (np.abs(shape.bounds) < NOWHERE).all():
             return None
         point = shapely.point_on_surface(shape)
         return (point.x, point.y)

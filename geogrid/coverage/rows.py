@@ -125,7 +125,7 @@ def _spikes(layer: Layer, crs: str) -> Iterator[Finding]:
 
 def _code_findings(layer: Layer) -> Iterator[Finding]:
     codes = pd.Series(layer.codes)
-    for row in np.flatnonzero(codes.duplicated().to_numpy()).tolist():
+    for row in np.flatnonzero((codes.duplicated() & (codes != "")).to_numpy()).tolist():
         yield at_unit(layer, "duplicate_code", row)
     formed = codes.str.fullmatch(CodeScheme().pattern(layer.level)).to_numpy(bool)
     number = codes.str.fullmatch(r"[0-9]+\.0+|[0-9](\.[0-9]+)?[eE]\+?[0-9]+").to_numpy(bool)
@@ -133,6 +133,10 @@ def _code_findings(layer: Layer) -> Iterator[Finding]:
         text = layer.codes[row]
         if number[row]:
             yield at_unit(layer, "code_became_number", row)
+            continue
+        if not text.strip():
+            said = (f"row {row + 1} has none", f"第 {row + 1} 行没有代码")
+            yield at_unit(layer, "malformed_code", row, detail=said)
             continue
         length = CodeScheme().lengths[layer.level]
         yield at_unit(
