@@ -23,14 +23,26 @@ _SOURCES = {
     "open": ("geogrid.store", "read_edition"),
 }
 
+_SUBPACKAGES = ("maps",)
+"""What is used by its name: `gg.maps.coverage_map`."""
+
 __all__ = ["__version__", *sorted(_SOURCES)]  # names of _SOURCES
 
 
 def __getattr__(name: str) -> object:
     """Import a public name at first use."""
-    if name == "maps":
-        return import_module("geogrid.maps")
+    if name in _SUBPACKAGES:
+        return import_module(f"geogrid.{name}")
     if name not in _SOURCES:
         raise AttributeError(f"module 'geogrid' has no attribute {name!r}")
     module, attribute = _SOURCES[name]
     return getattr(import_module(module), attribute)
+
+
+def shown(edition: object) -> str:
+    """Return an edition as HTML for a notebook: its map.
+
+    Here, because what draws lies above what is drawn.
+    """
+    text: str = import_module("geogrid.maps").shown(edition)
+    return text

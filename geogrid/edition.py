@@ -18,6 +18,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+import geogrid
 from geogrid.codes import LEVELS
 from geogrid.errors import DataError, UnknownCodeError
 from geogrid.schema import EXCHANGE_CRS, GRID_UNIT, as_unit_table
@@ -117,6 +118,10 @@ class Edition:
         parts, row = shapely.get_parts(self.units[level].geometry.to_numpy(), return_index=True)
         rings = integer_rings(parts)
         return replace(rings, owners=row[rings.owners].astype(np.int64))
+
+    def _repr_html_(self) -> str:
+        """Show the map in a notebook."""
+        return geogrid.shown(self)
 
 
 def integer_rings(polygons: NDArray[np.object_]) -> Rings:

@@ -96,7 +96,7 @@ def test_stats_count_and_warn(city: Path, tmp_path: Path) -> None:
 
 
 def test_map_is_one_file_without_a_foreign_address(city: Path, tmp_path: Path) -> None:
-    done = run("map", city, "-o", tmp_path / "map.html", "--microgrids-of", "411601", "-q")
+    done = run("map", city, "-o", tmp_path / "map.html", "--color", "balance", "-q")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "map.html").stat().st_size < 2_000_000
 

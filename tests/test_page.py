@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import folium
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import shapely
 
 from geogrid import maps, store
+from geogrid.coverage.check import check
 from geogrid.edition import Edition
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -23,9 +26,10 @@ RUN = "from geogrid.cli import main; main()"
 
 
 @contextmanager
-def opened(browser, address: str, **options: object) -> Iterator:
+def opened(browser, address: str, *, before: str = "", **options: object) -> Iterator:
     """Open a page; fail on any error in it and on any request to another host."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
+    context.add_init_script(before)
     page = context.new_page()
     trouble: list[str] = []
     page.on("pageerror", lambda error: trouble.append(str(error)))
@@ -55,62 +59,266 @@ def saved_map(toy_edition, tmp_path_factory) -> str:
         geometry=[place], crs="EPSG:4490",
     )  # fmt: skip
     path = tmp_path_factory.mktemp("map") / "map.html"
-    maps.save(maps.map_of(edition, microgrids_of=["411601"], incidents=incidents), path)
+    maps.map_of(edition, incidents=incidents).save(path)
     return path.as_uri()
 
 
-PAINTED = """() => [...document.querySelectorAll("canvas.geogrid-canvas")].map((canvas) =>
-  canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data
-    .filter((value, k) => k % 4 === 3 && value).length)"""
+@contextmanager
+def opened_map(browser, address: str, **options: object) -> Iterator:
+    """Open a saved map without a network and wait until it is painted; `LAYER` is its grids."""
+    with opened(browser, address, offline=True, **options) as page:
+        page.wait_for_function("performance.getEntriesByName('geogrid-painted').length > 0")
+        page.evaluate("window.LAYER = Object.values(window).find((v) => v && v._raster)")
+        yield page
+
+
+COLOURS = """() => {
+  const canvas = LAYER._canvas, counts = new Map(), found = {};
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  for (const pixel of new Uint32Array(data.buffer)) counts.set(pixel, (counts.get(pixel) || 0) + 1);
+  for (const [pixel, count] of counts) { // red first in the lowest byte
+    const bgr = [pixel & 255, (pixel >> 8) & 255, (pixel >> 16) & 255];
+    const text = pixel >>> 24 ? bgr.map((v) => v.toString(16).padStart(2, "0")).join("") : "none";
+    found["#" + text] = (found["#" + text] || 0) + count;
+  }
+  return found;
+}"""
+
+
+def near(colour: str, counts: dict[str, int]) -> int:
+    """Pixels of a colour; half transparent ones come back from the canvas a step off."""
+    rgb = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)])
+    return sum(
+        count
+        for each, count in counts.items()
+        if each != "#none"
+        and np.abs(rgb - [int(each[k : k + 2], 16) for k in (1, 3, 5)]).max() <= 2
+    )
 
 
 def test_saved_map_paints_without_a_network(browser, saved_map):
-    with opened(browser, saved_map, offline=True) as page:
-        page.wait_for_selector("canvas.geogrid-canvas")
-        grids, _, townships, counties, incidents = page.evaluate(PAINTED)
-        assert grids > 100_000
-        assert townships > 1000
-        assert counties > 1000
-        assert incidents > 20
+    with opened_map(browser, saved_map) as page:
+        assert sum(page.evaluate(COLOURS).values()) > 100_000
+        assert page.evaluate("document.querySelectorAll('canvas.geogrid-canvas').length") == 2
+
+
+def test_old_browsers_without_decompression_paint_the_same(browser, saved_map):
+    with opened_map(browser, saved_map) as page:
+        expected = page.evaluate(COLOURS)
+    with opened_map(browser, saved_map, before="delete window.DecompressionStream") as page:
+        assert page.evaluate("typeof DecompressionStream") == "undefined"
+        assert page.evaluate(COLOURS) == expected
+
+
+def test_every_class_is_visible_city_wide_even_one_unit_of_it(browser, toy_edition, tmp_path):
+    """As those of a whole city on a screen, units are a few pixels wide at the last zoom."""
+    codes = toy_edition.units["microgrid"]["code"]
+    states = pd.Series("none", index=codes)
+    states.iloc[[5, 90, 170, 255]] = ["blue", "yellow", "orange", "red"]
+    states.iloc[40:60] = "no_data"
+    map_ = maps.warning_map(toy_edition, states)
+    map_.save(tmp_path / "map.html")
+    with opened_map(browser, (tmp_path / "map.html").as_uri()) as page:
+        layer = next(each for each in map_._children.values() if isinstance(each, maps.GridLayer))
+        for zoom, least in ((12, 40), (11, 3)):
+            page.evaluate(f"LAYER._map.setView([33.62, 114.62], {zoom}, {{animate: false}})")
+            counts = page.evaluate(COLOURS)
+            for fill in layer.classes.fills:
+                assert near(fill, counts) >= least, (zoom, fill)
+        assert near("#8a969e", counts) >= 10  # the hatching
+        texts = page.inner_text(".geogrid-legend")
+        assert "红 red" in texts
+        assert "无数据 no data" in texts
+
+
+CRACKS = """() => {
+  const { ids, view } = LAYER._raster, units = new Set();
+  const cracks = [];
+  let empty = 0;
+  for (let row = 0; row < view.height; row++) {
+    for (let column = 0; column < view.width; column++) {
+      const i = row * view.width + column;
+      if (ids[i] >= 0) { units.add(ids[i]); continue; }
+      empty++;
+      if (column < 2 || column > view.width - 3) continue;
+      const left = Math.max(ids[i - 1], ids[i - 2]), right = Math.max(ids[i + 1], ids[i + 2]);
+      if (left < 0 || right < 0) continue;
+      const at = L.point(column + 0.5, row + 0.5).divideBy(LAYER._ratio).add(LAYER._topLeft);
+      const { lng, lat } = LAYER._map.layerPointToLatLng(at);
+      cracks.push([lng, lat]);
+    }
+  }
+  return { empty, cracks, units: units.size };
+}"""
+
+
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_neighbours_meet_without_a_pixel_between_them(browser, toy_edition, saved_map, ratio):
+    """Where two coloured pixels have a bare one between them, that is land outside the city."""
+    city = toy_edition.units["city"].geometry[0].buffer(-1e-5)
+    with opened_map(browser, saved_map, device_scale_factor=ratio) as page:
+        for zoom in (14, 14.5, 17):
+            page.evaluate(f"LAYER._map.setView([33.62, 114.62], {zoom}, {{animate: false}})")
+            found = page.evaluate(CRACKS)
+            assert found["units"] > 4
+            assert not shapely.intersects_xy(city, *np.reshape(found["cracks"], (-1, 2)).T).any()
+        # The last view lies inside the city: no background at all.
+        assert found["empty"] == 0
+        assert "#none" not in page.evaluate(COLOURS)
+
+
+def test_pixels_belong_to_the_unit_whose_land_they_show(browser, toy_edition, saved_map):
+    """Against GEOS: the unit of pixels in the middle of the view, at two zooms."""
+    polygons = toy_edition.units["microgrid"].geometry.to_numpy()
+    tree = shapely.STRtree(polygons)
+    with opened_map(browser, saved_map) as page:
+        for zoom in (13, 15):
+            page.evaluate(f"LAYER._map.setView([33.6201, 114.6203], {zoom}, {{animate: false}})")
+            found = page.evaluate(
+                """() => {
+                  const places = [];
+                  for (let k = 0; k < 400; k++) {
+                    const point = [490.5 + ((k * 37) % 300), 300.5 + ((k * 91) % 300)];
+                    const at = LAYER._map.containerPointToLatLng(point), hit = LAYER.find(at);
+                    places.push([at.lng, at.lat, hit ? hit.u : -1]);
+                  }
+                  return places;
+                }"""
+            )
+            lon, lat, unit = np.array(found).T
+            points = shapely.points(lon, lat)
+            # Half a pixel and half a step: nearer to a border both answers are right.
+            size = 360 / 256 / 2**zoom
+            inside = tree.query(points, predicate="within")
+            clear = [
+                (point, owner)
+                for point, owner in inside.T
+                if polygons[owner].boundary.distance(points[point]) > size
+            ]
+            assert len(clear) > 100
+            assert all(unit[point] == owner for point, owner in clear)
 
 
 def test_saved_map_tells_the_unit_under_the_pointer_and_shows_names_as_text(browser, saved_map):
-    with opened(browser, saved_map, offline=True) as page:
-        page.wait_for_selector("canvas.geogrid-canvas")
+    with opened_map(browser, saved_map) as page:
+        page.mouse.move(600, 470)
+        page.mouse.move(610, 470)
+        tip = page.wait_for_selector(".geogrid-tip .geogrid-card")
+        assert "户 households" in tip.inner_text()
         page.mouse.click(610, 470)
         card = page.wait_for_selector(".leaflet-popup .geogrid-card")
         assert "户 households" in card.inner_text()
+        assert "微网格户数 Households" in card.inner_text()
         assert HOSTILE in card.inner_text()
-        assert HOSTILE in page.inner_text(".leaflet-control-layers")
         assert "64 网格 grids · 256 微网格 micro-grids" in page.inner_text(".geogrid-title")
 
 
-def test_saved_map_hides_and_shows_a_layer(browser, saved_map):
-    with opened(browser, saved_map, offline=True) as page:
-        page.wait_for_selector("canvas.geogrid-canvas")
-        page.uncheck(".leaflet-control-layers label:has-text('Townships') input")
-        assert len(page.evaluate(PAINTED)) == 4
-
-
-def test_saved_map_draws_the_very_points_of_the_edition(browser, toy_edition, tmp_path):
-    """Vertices that the script unpacked against the edition's own, in web mercator pixels."""
-    maps.save(maps.map_of(toy_edition), tmp_path / "map.html")
-    with opened(browser, (tmp_path / "map.html").as_uri(), offline=True) as page:
-        found = page.evaluate(
+def test_pointer_is_answered_at_once(browser, saved_map):
+    with opened_map(browser, saved_map) as page:
+        took = page.evaluate(
             """() => {
-              const layers = Object.keys(window).filter((name) => name.startsWith("grid_layer"));
-              const grids = layers.map((name) => window[name]).find((each) => each.style.fills);
-              const { shapes } = grids;
-              return { xy: [...shapes.xy], n: shapes.n };
+              const at = LAYER._map.getCenter(), times = [];
+              for (let k = 0; k < 100; k++) {
+                const begun = performance.now();
+                LAYER.describe(LAYER.find(at));
+                times.push(performance.now() - begun);
+              }
+              return times.sort((a, b) => a - b)[50];
             }"""
         )
-    polygons = shapely.orient_polygons(toy_edition.units["grid"].geometry.to_numpy())
-    lon, lat = np.concatenate([shapely.get_coordinates(each)[:-1] for each in polygons]).T
+        assert took < 5  # milliseconds, the median
+
+
+def test_saved_map_hides_and_shows_a_layer(browser, saved_map):
+    with opened_map(browser, saved_map) as page:
+        page.uncheck(".leaflet-control-layers label:has-text('Grids') input")
+        assert page.evaluate("document.querySelectorAll('canvas.geogrid-canvas').length") == 1
+        assert page.query_selector(".geogrid-legend") is None
+        page.check(".leaflet-control-layers label:has-text('Grids') input")
+        page.wait_for_selector(".geogrid-legend")
+        assert sum(page.evaluate(COLOURS).values()) > 100_000
+
+
+def test_vertices_in_the_browser_are_those_of_the_edition(browser, toy_edition, tmp_path):
+    """What the script unpacked against the edition's own, in web mercator pixels of zoom 18."""
+    maps.map_of(toy_edition).save(tmp_path / "map.html")
+    with opened_map(browser, (tmp_path / "map.html").as_uri()) as page:
+        found = page.evaluate(
+            """() => {
+              const { city } = LAYER, found = [];
+              for (let k = 0; k < city.xy.length; k += 2) {
+                found.push((city.xy[k] + city.origin[0]) + " " + (city.xy[k + 1] + city.origin[1]));
+              }
+              return [...new Set(found)].sort();
+            }"""
+        )
+        codes = page.evaluate(
+            "LAYER.city.levels.map((level, d) => LAYER.city.code(d, level.n - 1))"
+        )
+    lon, lat = np.unique(
+        shapely.get_coordinates(toy_edition.units["microgrid"].geometry.to_numpy()), axis=0
+    ).T
     y = 0.5 - np.log(np.tan(np.pi / 4 + np.radians(lat) / 2)) / (2 * np.pi)
-    expected = 256 * np.column_stack([lon / 360 + 0.5, y])
-    assert found["n"] == 64
-    # Half a step of 1e-6 degree is 3.6e-7 pixel of zoom 0 eastward, a fifth more northward.
-    np.testing.assert_allclose(np.reshape(found["xy"], (-1, 2)), expected, rtol=0, atol=4.5e-7)
+    steps = np.rint(np.column_stack([lon / 360 + 0.5, y]) * 256 * 2**18).astype(int)
+    assert found == sorted({f"{x} {y}" for x, y in steps.tolist()})
+    assert codes == [table["code"].iloc[-1] for table in toy_edition.units.values()]
+
+
+def test_folium_features_work_offline(browser, toy_edition, tmp_path):
+    map_ = maps.map_of(toy_edition)
+    folium.Marker(
+        [33.62, 114.62], popup="<b>一号点</b>", tooltip="提示", icon=folium.Icon(color="red")
+    ).add_to(map_)
+    folium.Marker([33.63, 114.63]).add_to(map_)
+    folium.CircleMarker([33.61, 114.61], radius=9, popup="圆").add_to(map_)
+    folium.GeoJson(
+        shapely.box(114.60, 33.60, 114.605, 33.605).__geo_interface__, name="GeoJSON"
+    ).add_to(map_)
+    map_.save(tmp_path / "map.html")
+    with opened_map(browser, (tmp_path / "map.html").as_uri()) as page:
+        pins = page.query_selector_all("img.leaflet-marker-icon")
+        assert len(pins) == 2
+        assert all(pin.evaluate("each => each.naturalWidth > 0") for pin in pins)
+        pins[0].click()
+        assert page.wait_for_selector(".leaflet-popup b").inner_text() == "一号点"
+
+
+def test_findings_are_listed_and_lead_to_their_place(browser, toy_edition, tmp_path):
+    units = dict(toy_edition.units)
+    units["microgrid"] = units["microgrid"].drop(index=100)
+    broken = Edition.of(toy_edition.info, units)
+    maps.coverage_map(broken, check(broken)).save(tmp_path / "map.html")
+    with opened_map(browser, (tmp_path / "map.html").as_uri()) as page:
+        before = page.evaluate("LAYER._map.getZoom()")
+        item = page.wait_for_selector(".geogrid-item")
+        item.focus()
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".leaflet-popup .geogrid-card")
+        assert page.evaluate("LAYER._map.getZoom()") > before
+
+
+def test_slider_divides_the_old_edition_from_the_new(browser, toy_edition, tmp_path):
+    """The whole old city is urban, the whole new one rural."""
+    units = {**toy_edition.units}
+    units["microgrid"] = units["microgrid"].assign(kind="urban")
+    old = Edition.of(toy_edition.info, units)
+    maps.compare_map(old, toy_edition).save(tmp_path / "map.html")
+    with opened_map(browser, (tmp_path / "map.html").as_uri()) as page:
+        page.wait_for_function("document.querySelectorAll('canvas.geogrid-canvas').length === 2")
+        page.wait_for_timeout(300)
+
+        def told(x: int) -> str:
+            page.mouse.move(x, 440)
+            page.mouse.move(x + 1, 440)
+            page.wait_for_timeout(100)
+            return page.inner_text(".geogrid-tip")
+
+        assert "urban" in told(560)
+        assert "rural" in told(720)
+        page.focus(".geogrid-swipe-range")
+        for _ in range(200):
+            page.keyboard.press("ArrowLeft")
+        assert "rural" in told(560)
 
 
 @pytest.fixture(scope="module")

@@ -351,22 +351,21 @@ def draw_map(
     output: Annotated[
         Path, typer.Option("-o", "--output", help=".html, or .png, .pdf, .svg for print.")
     ],
-    microgrids_of: Annotated[
-        str, typer.Option("--microgrids-of", help="Counties to show by micro-grids, by comma.")
-    ] = "",
     part: Annotated[
         str, typer.Option("--part", help="Print this county … grid only: code or name.")
     ] = "",
     color: Annotated[
-        str,
-        typer.Option("--color", help="Print by households, balance, density, kind or none."),
+        str, typer.Option("--color", help="By households, balance, kind …; density, none in print.")
     ] = "households",
-    level: Annotated[str, typer.Option("--level", help="Print units of this level.")] = "auto",
+    level: Annotated[str, typer.Option("--level", help="Level whose units are filled.")] = "auto",
+    imagery: Annotated[
+        Path | None, typer.Option("--imagery", help="Picture to lay under the units (.html).")
+    ] = None,
     warnings: Annotated[
-        Path | None, typer.Option("--warnings", help="Print warnings: CSV of `geogrid stats`.")
+        Path | None, typer.Option("--warnings", help="Show warnings: CSV of `geogrid stats`.")
     ] = None,
     findings: Annotated[
-        bool, typer.Option("--findings", help="Check the edition and print what is found.")
+        bool, typer.Option("--findings", help="Check the edition and show what is found.")
     ] = False,
     paper: Annotated[str, typer.Option("--paper", help="A2, A3, A4 or A5.")] = "A4",
     title: Annotated[str, typer.Option("--title", help="Title of the print.")] = "",
@@ -377,14 +376,14 @@ def draw_map(
     console = Console(lang, quiet)
     with errors_as_exit_codes(console):
         from geogrid import maps, store
-        from geogrid.cli.printing import Print, write_print
+        from geogrid.cli.printing import Print, write_page, write_print
 
         edition = store.read_edition(city)
+        wanted = Print(color, level, part, warnings, findings, paper, title)
         if output.suffix.lower() in maps.PICTURES:
-            wanted = Print(color, level, part, warnings, findings, paper, title)
             write_print(edition, output, wanted)
         else:
-            maps.save(maps.map_of(edition, microgrids_of=_names(microgrids_of)), output)
+            write_page(edition, output, wanted, imagery)
         console.say(f"已写出 {output}", f"wrote {output}")
 
 

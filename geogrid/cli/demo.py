@@ -21,7 +21,6 @@ CITY_GRIDS, CITY_MICROGRIDS = 14_738, 100_622
 """Counts of the reference city, as published in 2022."""
 
 _CITY_VILLAGES = 5_113
-_SHOWN_COUNTY = "411602"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +141,7 @@ def run_demo(plan: Demo, console: Console) -> Summary:
 
     console.say("5/5 地图", "5/5 the map")
     with Meter() as meter:
-        shown = edition["county"]["code"]
-        county = _SHOWN_COUNTY if _SHOWN_COUNTY in set(shown) else shown.iloc[0]
-        points = _incident_points(target)
-        maps.save(maps.map_of(edition, microgrids_of=[county], incidents=points), page)
+        maps.map_of(edition, incidents=_incident_points(target)).save(page)
     stages.append(_stage("地图", "map", meter))
     return Summary(city, inputs / "imagery.tif", page, report, division, findings, located, stages)
 

@@ -1,4 +1,4 @@
-"""Maps for print behind `geogrid map -o map.pdf`."""
+"""Maps behind `geogrid map`: a page that opens offline, or one for print."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,15 @@ def write_print(edition: Edition, output: Path, wanted: Print) -> None:
         edition, color, level=wanted.level, part=wanted.part,
         findings=check(edition) if wanted.findings else None,
         sheet=maps.Sheet(wanted.title, wanted.paper),
+    ).save(output)  # fmt: skip
+
+
+def write_page(edition: Edition, output: Path, wanted: Print, imagery: Path | None) -> None:
+    """Write a map as a page that opens without a network."""
+    color = wanted.color if wanted.warnings is None else _warnings(wanted.warnings)
+    maps.map_of(
+        edition, color=color, level=wanted.level, imagery=imagery,
+        findings=check(edition) if wanted.findings else None,
     ).save(output)  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""The map of a city: grids by households, outlines, micro-grids of some counties, points."""
+"""Maps of a city: by a column, by findings, by warnings, by balance."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -12,234 +12,246 @@ import shapely
 from folium.utilities import JsCode
 from numpy.typing import NDArray
 
-from geogrid.codes import LEVELS
-from geogrid.coverage.findings import Findings
-from geogrid.edition import Edition, integer_rings, to_integers
-from geogrid.errors import UnknownCodeError
-from geogrid.maps.layers import Furniture, GridLayer, OfflineMap, View
-from geogrid.maps.payload import encode_points, encode_rings
+from geogrid.coverage.findings import RULES, Findings
+from geogrid.edition import Edition
+from geogrid.errors import UsageError
+from geogrid.incidents.warning import COLOURS, NO_DATA
+from geogrid.maps.classes import Colour
+from geogrid.maps.layers import OPACITY, Call, GridLayer, PointLayer, View
+from geogrid.maps.page import frame, offline, save
+from geogrid.maps.underlay import overlay
 from geogrid.schema import EXCHANGE_CRS, require_columns, require_crs
 
-FILLS = ("#ffffcc", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8")
-"""ColorBrewer YlGnBu, told apart by colour-blind readers; pale is few households.
-
-Its darkest blue is left out: lines of micro-grids cannot be seen on it.
-"""
-
-_LINE = "#22303a"
+_SEVERITIES = {
+    "error": ("#c2185b", "错误 Error"),
+    "warning": ("#e08214", "警告 Warning"),
+    "note": ("#5b6b78", "提示 Note"),
+}
 _INCIDENT = "#d7301f"
-_FINDING = "#c51b8a"
 
-# Micro-grids are about 40 pixels wide at this zoom; lines further out make a grey smear.
-_MICROGRID_ZOOM = 13
+_LISTED = 300
+"""Findings in the list beside the map; all are points on it."""
+
+_PALE = 0.55
+"""Opacity of the fills over imagery."""
+
+
+class GridMap(folium.Map):
+    """A folium map of an edition; it shows in a notebook and opens from a file, offline.
+
+    Add any folium layer to it. What is loaded from another host is refused when it is saved or
+    shown.
+    """
+
+    def __init__(self, edition: Edition, title: str, subtitle: str = "") -> None:
+        west, south, east, north = edition.units["city"].total_bounds.tolist()
+        super().__init__(
+            location=[(south + north) / 2, (west + east) / 2],
+            tiles=None,
+            zoom_snap=0.5,
+            min_zoom=6,
+            max_zoom=19,
+            font_size="13px",
+            attribution_control=False,
+        )
+        View(west, south, east, north).add_to(self)
+        content = {"title": title, "subtitle": subtitle or _subtitle(edition), "page": True}
+        Call("furnish", content).add_to(self)
+
+    def add_child(  # type: ignore[no-untyped-def]  # as folium's own
+        self, child, name=None, index=None
+    ):
+        """Add an element; the control of layers stays the last, as it must know all before it."""
+        super().add_child(child, name, index)
+        for key, each in [*self._children.items()]:
+            if isinstance(each, folium.LayerControl):
+                self._children.move_to_end(key)
+        return self
+
+    def save(  # type: ignore[override]  # folium's takes no hosts
+        self, path: Path | str, *, hosts: Sequence[str] = ()
+    ) -> None:
+        """Write the map as one HTML file that opens by double click: see `geogrid.maps.save`."""
+        save(self, path, hosts=hosts)
+
+    def _repr_html_(self) -> str:  # type: ignore[override]  # folium's takes what it ignores
+        """Show the map in a notebook, without a network."""
+        return frame(offline(self))
 
 
 def map_of(
     edition: Edition,
     *,
-    color: str | pd.Series = "households",  # noqa: ARG001
-    level: str = "auto",  # noqa: ARG001
+    color: Colour = "households",
+    level: str = "auto",
     incidents: gpd.GeoDataFrame | None = None,
     findings: Findings | None = None,
-    microgrids_of: Sequence[str] = (),
-) -> "GridMap":
-    """Return a map of the whole city that opens without a network.
-
-    Grids are filled by households in classes of about equally many grids. The micro-grids of
-    `microgrids_of` are painted from zoom 13 on.
+    imagery: Path | str | None = None,
+) -> GridMap:
+    """Return a map of the whole city, all micro-grids, that opens without a network.
 
     Parameters
     ----------
     edition : Edition
-    microgrids_of : sequence of str
-        Codes or names of counties.
+    color : str, Series, Classes or MapClassifier
+        What units are filled by: see `geogrid.maps.classes_of`.
+    level : str
+        `auto`, or the level whose units are filled.
     incidents : GeoDataFrame, optional
         Points with the columns `id`, `item` and `grid_code`. Rows without a point are left out.
     findings : Findings, optional
-        What a check found; findings without a place are left out.
+        What a check found; those without a place are in the list only.
+    imagery : path, optional
+        Picture to lay under the units, reduced to about 1,600 pixels: see `open_imagery`.
 
-    Raises
-    ------
-    UnknownCodeError
-        A county that the edition does not hold.
+    Examples
+    --------
+    >>> import geogrid as gg
+    >>> city = gg.open("city.gpkg")                        # doctest: +SKIP
+    >>> gg.map(city, color="balance").save("map.html")     # doctest: +SKIP
     """
-    counties = [_county(edition, each) for each in microgrids_of]
-    west, south, east, north = edition.units["city"].total_bounds.tolist()
-    canvas = GridMap(
-        location=[(south + north) / 2, (west + east) / 2],
-        tiles=None,
-        zoom_snap=0.5,
-        min_zoom=6,
-        max_zoom=19,
-        font_size="13px",
-        attribution_control=False,
-    )
-    View(west, south, east, north).add_to(canvas)
-    layers = [*_units(edition, counties)]
-    layers += [] if incidents is None else [_incidents(incidents)]
-    layers += [] if findings is None else [_findings(findings)]
-    for layer in layers:
-        layer.add_to(canvas)
-    on_phones = cast(bool, JsCode("window.innerWidth < 700"))  # folium writes it as it is
-    folium.LayerControl(collapsed=on_phones).add_to(canvas)
-    _furniture(edition).add_to(canvas)
-    return canvas
-
-
-class GridMap(OfflineMap):
-    """A folium map of an edition."""
-
-    def save(self, path: Path | str) -> None:  # type: ignore[override]  # folium's takes more
-        """Write the map as one HTML file that opens without a network."""
-        from geogrid.maps import save
-
-        save(self, Path(path))
+    layer = GridLayer(edition, level, color=color, opacity=OPACITY if imagery is None else _PALE)
+    canvas = GridMap(edition, f"{edition.info.city} 网格图 Grid map")
+    if imagery is not None:
+        overlay(edition, imagery).add_to(canvas)
+    layer.add_to(canvas)
+    if incidents is not None:
+        _incidents(incidents).add_to(canvas)
+    if findings is not None:
+        _add_findings(canvas, findings)
+    return controlled(canvas)
 
 
 def coverage_map(edition: Edition, findings: Findings) -> GridMap:
-    """Return a map of what a check found."""
-    return map_of(edition, findings=findings)
+    """Return a map of what a check found, by severity, with a list that leads to each place.
+
+    Examples
+    --------
+    >>> import geogrid as gg
+    >>> city = gg.open("city.gpkg")                                    # doctest: +SKIP
+    >>> gg.maps.coverage_map(city, gg.check(city)).save("check.html")  # doctest: +SKIP
+    """
+    rates = " · ".join(
+        f"{level} {rate:.4%}" for level, rate in findings.coverage_rate.items() if rate < 1
+    )
+    said = f"覆盖率 Coverage: {rates or '100 %'}\n问题 Findings: {len(findings):,}"
+    canvas = GridMap(edition, f"{edition.info.city} 覆盖检查 Coverage check", said)
+    GridLayer(edition, color="kind", opacity=_PALE).add_to(canvas)
+    _add_findings(canvas, findings)
+    return controlled(canvas)
 
 
-def warning_map(edition: Edition, warnings: pd.Series) -> GridMap:
-    """Return a map of warnings: a Series of `COLOURS` and `no_data` by code."""
-    return map_of(edition, color=warnings)
+def warning_map(
+    edition: Edition,
+    warnings: pd.Series | pd.DataFrame,
+    *,
+    incidents: gpd.GeoDataFrame | None = None,
+) -> GridMap:
+    """Return a map of warnings in four colours; units without data are hatched.
 
+    Parameters
+    ----------
+    edition : Edition
+    warnings : Series or DataFrame
+        States (`none`, `blue`, `yellow`, `orange`, `red`, `no_data`) by code, or a table with the
+        columns `code` and `warning` as `incidents.warned` gives it. Units that are not in it have
+        no data.
+    incidents : GeoDataFrame, optional
+        As for `map_of`.
 
-def compare_map(old: Edition, new: Edition) -> GridMap:  # noqa: ARG001
-    """Return a map of two editions."""
-    return map_of(new)
+    Raises
+    ------
+    UsageError
+        Another state.
+    """
+    states = warnings
+    if isinstance(states, pd.DataFrame):
+        require_columns(states, ("code", "warning"), "the table of warnings")
+        states = states.set_index("code")["warning"]
+    strange = sorted(set(states.dropna().astype(str)) - {*COLOURS, NO_DATA})
+    if strange:
+        raise UsageError(
+            f"warning {strange[0]!r}: expected {', '.join(COLOURS)} or {NO_DATA}; "
+            "`geogrid.incidents.warned` gives them"
+        )
+    canvas = GridMap(edition, f"{edition.info.city} 四色预警 Warnings in four colours")
+    GridLayer(edition, color=states.astype(object)).add_to(canvas)
+    if incidents is not None:
+        _incidents(incidents).add_to(canvas)
+    return controlled(canvas)
 
 
 def balance_map(edition: Edition, level: str = "grid") -> GridMap:
-    """Return a map of households over the mean of the parent's units."""
-    return map_of(edition, color="balance", level=level)
+    """Return a map of households over the mean of the parent's units: where to split or merge."""
+    canvas = GridMap(edition, f"{edition.info.city} 户数均衡 Balance of households")
+    GridLayer(edition, level, color="balance").add_to(canvas)
+    return controlled(canvas)
 
 
-def _units(edition: Edition, counties: Sequence[str]) -> Iterator[GridLayer]:
-    yield _grids(edition)
-    for county in dict.fromkeys(counties):
-        yield _microgrids(edition, county)
-    yield _outlines(edition, "township", "乡镇界 Townships", 0.8)
-    yield _outlines(edition, "county", "县界 Counties", 2.0)
+def shown(edition: Edition) -> str:
+    """Return an edition as HTML for a notebook: its map."""
+    return map_of(edition)._repr_html_()
 
 
-def _county(edition: Edition, code_or_name: str) -> str:
-    """Return the code of a county given by code or name."""
-    table = edition.units["county"]
-    found = table.loc[(table["code"] == code_or_name) | (table["name"] == code_or_name), "code"]
-    if found.empty:
-        known = ", ".join((table["code"] + " " + table["name"]).head(20))
-        raise UnknownCodeError(f"no county {code_or_name!r} in edition {edition.info.id}: {known}")
-    return str(found.iloc[0])
+def controlled(canvas: GridMap) -> GridMap:
+    """Return the map with a control of its layers, folded on phones."""
+    on_phones = cast(bool, JsCode("window.innerWidth < 700"))  # folium writes it as it is
+    folium.LayerControl(collapsed=on_phones).add_to(canvas)
+    return canvas
 
 
-def _grids(edition: Edition) -> GridLayer:
-    table = edition.units["grid"]
-    breaks = _breaks(table["households"].to_numpy())
-    payload = _described(edition, "grid", table) | {
-        "classes": np.searchsorted(breaks, table["households"], side="right").tolist()
-    }
-    style = {"fills": FILLS, "line": _LINE, "width": 0.5, "title": "网格 Grid"}
-    return GridLayer("网格 Grids", payload, style)
+def _subtitle(edition: Edition) -> str:
+    counts = edition.counts()
+    grids, microgrids = counts["grid"], counts["microgrid"]
+    return (
+        f"{grids:,} 网格 grids · {microgrids:,} 微网格 micro-grids\n"
+        f"影像 Imagery: {edition.info.imagery_source}"
+    )
 
 
-def _microgrids(edition: Edition, county: str) -> GridLayer:
-    name = edition.units["county"].set_index("code")["name"][county]
-    table = edition.units["microgrid"]
-    inside = table[_ancestors(edition, "microgrid", "county") == county]
-    style = {
-        "line": _LINE, "width": 0.7, "minZoom": _MICROGRID_ZOOM, "title": "微网格 Micro-grid",
-    }  # fmt: skip
-    title = f"微网格 Micro-grids: {name or county} (zoom ≥ {_MICROGRID_ZOOM})"
-    return GridLayer(title, _described(edition, "microgrid", inside), style)
-
-
-def _outlines(edition: Edition, level: str, title: str, width: float) -> GridLayer:
-    payload = encode_rings(edition.rings(level))
-    return GridLayer(title, payload, {"line": _LINE, "width": width})
-
-
-def _incidents(incidents: gpd.GeoDataFrame) -> GridLayer:
+def _incidents(incidents: gpd.GeoDataFrame) -> PointLayer:
     require_columns(incidents, ("id", "item", "grid_code"), "the table of incidents")
     require_crs(incidents, "the table of incidents")
     placed = incidents[incidents.geometry.notna() & ~incidents.geometry.is_empty]
     points = placed.geometry.to_crs(EXCHANGE_CRS).to_numpy()
     payload = {
-        "xy": encode_points(to_integers(shapely.get_coordinates(points))),
+        "xy": _degrees(shapely.get_coordinates(points)),
         "codes": placed["grid_code"].fillna("").astype(str).tolist(),
         "names": (placed["id"].astype(str) + " " + placed["item"].astype(str)).tolist(),
     }
-    style = {"line": _INCIDENT, "radius": 2.5, "title": "事件 Incident"}
-    return GridLayer(f"事件 Incidents ({len(placed):,})", payload, style)
+    style = {"fills": [_INCIDENT], "radius": 2.2, "title": "事件 Incident"}
+    return PointLayer(f"事件 Incidents ({len(placed):,})", payload, style)
 
 
-def _findings(findings: Findings) -> GridLayer:
+def _add_findings(canvas: GridMap, findings: Findings) -> None:
+    """Add the findings as points, worst first, and a list of them."""
+    rank = list(_SEVERITIES)
     placed = [each for each in findings if each.point is not None]
-    points = np.array([each.point for each in placed]).reshape(-1, 2)
+    placed.sort(key=lambda each: rank.index(each.severity))
     payload = {
-        "xy": encode_points(to_integers(points)),
+        "xy": _degrees(np.array([each.point for each in placed]).reshape(-1, 2)),
         "codes": [" ".join(each.codes) for each in placed],
-        "names": [f"{each.message_zh} {each.message_en}" for each in placed],
+        "names": [
+            f"{RULES[each.rule].zh} {RULES[each.rule].en}"
+            + (f" · {each.near}" if each.near else "")
+            for each in placed
+        ],
+        "notes": [f"{each.message_zh} {each.message_en}" for each in placed],
+        "classes": [rank.index(each.severity) for each in placed],
+        "boxes": [each.bbox for each in placed],
     }
-    style = {"line": _FINDING, "radius": 5, "title": "问题 Finding"}
-    return GridLayer(f"检查发现的问题 Findings ({len(placed):,})", payload, style)
+    style = {
+        "fills": [fill for fill, _ in _SEVERITIES.values()],
+        "labels_of": [text for _, text in _SEVERITIES.values()],
+        "radius": 5, "most": _LISTED, "title": "检查发现的问题 Findings",
+        "empty": "没有问题 Nothing found",
+    }  # fmt: skip
+    layer = PointLayer(f"检查发现的问题 Findings ({len(placed):,})", payload, style)
+    layer.add_to(canvas)
+    Call("list", layer).add_to(canvas)
 
 
-def _described(edition: Edition, level: str, table: gpd.GeoDataFrame) -> dict[str, object]:
-    """Return units as a payload: outlines, codes, names, households and where they belong."""
-    places, place = np.unique(
-        _places(edition, level)[edition.units[level].index.isin(table.index)], return_inverse=True
-    )
-    return encode_rings(integer_rings(table.geometry.to_numpy())) | {
-        "codes": table["code"].tolist(),
-        "names": table["name"].tolist(),
-        "households": table["households"].tolist(),
-        "places": places.tolist(),
-        "place": place.tolist(),
-    }
-
-
-def _places(edition: Edition, level: str) -> NDArray[np.str_]:
-    """Return the names of county, township and village of each unit of `level`."""
-    found = np.full(len(edition.units[level]), "")
-    for above, divider in (("county", ""), ("township", " / "), ("village", " / ")):
-        names = edition.units[above].set_index("code")["name"]
-        of_unit = names[_ancestors(edition, level, above)].to_numpy(str)
-        found = np.char.add(np.char.add(found, divider), of_unit)
-    return found
-
-
-def _ancestors(edition: Edition, level: str, above: str) -> NDArray[np.str_]:
-    """Return the code of the unit of level `above` that holds each unit of `level`."""
-    found = edition.units[level]["parent"]
-    for between in LEVELS[LEVELS.index(above) + 1 : LEVELS.index(level)][::-1]:
-        found = found.map(edition.units[between].set_index("code")["parent"])
-    codes: NDArray[np.str_] = found.to_numpy(str)
-    return codes
-
-
-def _breaks(households: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the first value of each class but the lowest; fewer classes where values repeat."""
-    shares = np.arange(1, len(FILLS)) / len(FILLS)
-    breaks = np.unique(np.quantile(households, shares, method="higher"))
-    above: NDArray[np.int64] = breaks[breaks > households.min()]
-    return above
-
-
-def _furniture(edition: Edition) -> Furniture:
-    counts = edition.counts()
-    grids, microgrids = counts["grid"], counts["microgrid"]
-    households = edition.units["grid"]["households"].to_numpy()
-    edges = [households.min(), *_breaks(households), households.max() + 1]
-    legend = [
-        {"fill": fill, "text": f"{first:,} – {last - 1:,}" if last - 1 > first else f"{first:,}"}
-        for fill, first, last in zip(FILLS, edges, edges[1:], strict=False)
-    ]
-    return Furniture(
-        f"{edition.info.city} 网格图 Grid map",
-        f"{grids:,} 网格 grids · {microgrids:,} 微网格 micro-grids\n"
-        f"影像 Imagery: {edition.info.imagery_source}",
-        legend,
-        "每网格户数 Households a grid",
-    )
+def _degrees(xy: NDArray[np.float64]) -> list[float]:
+    """Return points as numbers of six decimals (0.1 m), longitude and latitude in turn."""
+    numbers: list[float] = np.round(xy, 6).ravel().tolist()
+    return numbers
