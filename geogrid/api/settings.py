@@ -54,6 +54,14 @@ class Limits(_Group):
     uploads: int = Field(default=4, ge=1)
     """Files that are received at once for jobs; more are answered 503."""
     connections: int = Field(default=1_000, ge=1)
+    head_seconds: float = Field(default=10, gt=0)
+    """From a connection or the first byte of a request to the end of its head."""
+    body_seconds: float = Field(default=10, gt=0)
+    """For a body, and a second more for each 16 kB that arrived."""
+    stall_seconds: float = Field(default=10, gt=0)
+    """How long an answer may go unread, before the connection is cut."""
+    unread_bytes: int = Field(default=96_000_000, ge=1)
+    """Answered and not yet read, by all connections together; beyond, the slowest are cut off."""
     requests_per_second: float = Field(default=0, ge=0)
     """Of one key, or of one address where there are no keys; 0 is no limit."""
 

@@ -62,7 +62,7 @@ def demo(
         summary = run_demo(plan, console)
         print(json.dumps(summary.as_json(), ensure_ascii=False) if as_json else summary.text(lang))
         if serve:
-            _serve(console, edition=summary.city, imagery=summary.imagery, port=port)
+            _serve(console, edition=summary.city, imagery=summary.imagery, port=port, access_log="")
 
 
 @app.command()

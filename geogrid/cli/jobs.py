@@ -99,21 +99,17 @@ def division_text(division: Division, lang: str) -> str:
 
 def serve_city(given: Mapping[str, object], console: Console) -> None:
     """Serve an edition until stopped; what is not `given` stands in the environment or a file."""
-    import uvicorn
-
+    from geogrid.api import server
     from geogrid.api import settings as setup
-    from geogrid.api.app import create_app
-    from geogrid.api.deps import load
 
     settings = setup.read(dict(given))
     if not settings.edition.is_file():
         raise UsageError(
             f"there is no file {settings.edition}. Make an edition with `geogrid partition`."
         )
+
+    def ready(address: str) -> None:
+        console.say(f"地图:{address}  (Ctrl-C 结束)", f"map: {address}  (Ctrl-C stops)")
+
     console.say("正在加载 …", "loading …")
-    application = create_app(settings, dataset=load(settings))
-    address = f"http://{settings.host}:{settings.port}/"
-    console.say(f"地图:{address}  (Ctrl-C 结束)", f"map: {address}  (Ctrl-C stops)")
-    uvicorn.run(
-        application, host=settings.host, port=settings.port, log_level="warning", access_log=False
-    )
+    server.run(settings, ready)

@@ -1,0 +1,248 @@
+"""Connections that cannot harm the others: deadlines, sizes and sums for what uvicorn lets happen.
+
+One sweep a second looks at all of them. Who sends a head or a body too slowly is told so and cut
+off; who does not read what was answered is cut off; when there are too many, the one that has
+waited longest for a head makes room for the new one, so that a flood of silent callers keeps nobody
+out. What was written and not yet read is bounded for all together.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from geogrid.api.settings import Limits
+
+IDLE_SECONDS = 60
+"""How long a connection may rest between requests: pools of platforms keep theirs open."""
+
+_BODY_RATE = 16_000
+"""A body may take a second longer for each so many bytes that arrived."""
+
+_STALL_BYTES = 4_096
+"""An answer of which fewer bytes a second are read is stalled."""
+
+_LINGER_SECONDS = 2.0
+"""How long what still arrives is dropped after a request was refused: a connection closed at once
+would lose the answer with it."""
+
+
+class Connections:
+    """All connections of a server."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Take the limits."""
+        self.limits, self.most = limits, limits.connections
+        self.head_bytes = limits.url_bytes + limits.header_bytes
+        self.all: set[GuardedProtocol] = set()
+        self.unread: set[GuardedProtocol] = set()
+
+    async def sweep(self, seconds: float = 1.0) -> None:
+        """Cut off who is too slow, once a second; never ends."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(seconds)
+            now = loop.time()
+            for connection in list(self.all):
+                connection.look(now, seconds)
+
+    def make_room(self, newest: "GuardedProtocol") -> bool:
+        """Cut off who has waited longest for a head; False if all others are being answered."""
+        waiting = (each for each in self.all if each is not newest and each.is_waiting)
+        oldest = min(waiting, key=lambda each: each.since, default=None)
+        if oldest is None:
+            return False
+        oldest.transport.abort()
+        self.all.discard(oldest)
+        return True
+
+    def bound_unread(self) -> None:
+        """Cut off the most stalled readers while all together leave too much unread."""
+        sizes = {each: each.transport.get_write_buffer_size() for each in self.unread}
+        total = sum(sizes.values())
+        for each in sorted(sizes, key=lambda each: (-each.stalled, each.since)):
+            if total <= self.limits.unread_bytes:
+                return
+            total -= sizes[each]
+            each.transport.abort()
+            self.unread.discard(each)
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """A connection of uvicorn's that keeps to deadlines and sizes."""
+
+    book: Connections
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """Begin without anything received."""
+        super().__init__(config, server_state, app_state, _loop)
+        self.since = self.loop.time()
+        self.in_head = self.is_waiting = True
+        self.head_bytes = self.body_bytes = 0
+        self.stalled, self._left = 0.0, 0
+        self._refusal, self._refused = _BAD_REQUEST, False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, or refuse it if there are too many that are being answered."""
+        super().connection_made(transport)
+        self.book.all.add(self)
+        if len(self.book.all) > self.book.most and not self.book.make_room(self):
+            transport.write(_TOO_MANY)
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self.book.all.discard(self)
+        self.book.unread.discard(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, and refuse a head that is too large."""
+        if self._refused or self.transport.is_closing():
+            return
+        if self.is_waiting and not self.head_bytes:
+            self.since = self.loop.time()
+        self.head_bytes += len(data)
+        super().data_received(data)
+        if self.is_waiting and self.head_bytes > self.book.head_bytes:
+            self._refuse(_HEAD_TOO_LARGE)
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer, unless the head is too large."""
+        if self.head_bytes > self.book.head_bytes and self._size_of_head() > self.book.head_bytes:
+            self._refusal = _HEAD_TOO_LARGE
+            raise ValueError("the head of the request is too large")
+        self.is_waiting = False
+        self.since, self.body_bytes, self.in_head = self.loop.time(), 0, False
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count and take a piece of a body."""
+        self.body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the request; the next may come."""
+        self.in_head, self.head_bytes = True, 0
+        super().on_message_complete()
+        self.is_waiting = self.cycle.response_complete
+        self.since = self.loop.time()
+
+    def on_response_complete(self) -> None:
+        """End the answer; the next request may come."""
+        super().on_response_complete()
+        self.is_waiting = self.in_head
+        self.since = self.loop.time()
+
+    def pause_writing(self) -> None:
+        """Note that what was written is not read."""
+        super().pause_writing()
+        self.book.unread.add(self)
+        self.stalled, self._left = 0.0, self.transport.get_write_buffer_size()
+        self.book.bound_unread()
+
+    def resume_writing(self) -> None:
+        """Note that it was read."""
+        super().resume_writing()
+        self.book.unread.discard(self)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, or a head that is too large."""
+        del msg
+        self._refuse(self._refusal)
+
+    def look(self, now: float, passed: float) -> None:
+        """Cut the connection off if it is too slow; `passed` seconds after the last look."""
+        limits, waited = self.book.limits, now - self.since
+        if self.transport.is_closing() or self in self.book.unread:
+            self._look_at_reader(passed)
+        elif self._refused:
+            if waited > _LINGER_SECONDS:
+                self.transport.close()
+        elif self.is_waiting:
+            begun = self.head_bytes > 0
+            if waited > limits.head_seconds and (begun or self.cycle is None):
+                self._refuse(_TOO_SLOW) if begun else self.transport.close()
+        elif not self.in_head:
+            self._look_at_body(waited)
+
+    def _look_at_body(self, waited: float) -> None:
+        limits = self.book.limits
+        if self.cycle.response_complete:  # the rest of a body that was refused
+            if waited > _LINGER_SECONDS + limits.body_seconds:
+                self.transport.close()
+        elif waited > limits.body_seconds + self.body_bytes / _BODY_RATE:
+            self._cut_body()
+
+    def _look_at_reader(self, passed: float) -> None:
+        left = self.transport.get_write_buffer_size()
+        slow = self._left - left < _STALL_BYTES * passed
+        self.stalled, self._left = self.stalled + passed if slow else 0.0, left
+        if self.stalled > self.book.limits.stall_seconds:
+            self.transport.abort()
+
+    def _cut_body(self) -> None:
+        cycle = self.cycle
+        cycle.disconnected = True
+        cycle.message_event.set()
+        if cycle.response_started:
+            self.transport.abort()
+        else:
+            self._refuse(_TOO_SLOW)
+
+    def _refuse(self, answer: bytes) -> None:
+        """Say why; drop what still arrives, and be closed by the sweep or the caller."""
+        if not self._refused and not self.transport.is_closing():
+            self._refused, self.since = True, self.loop.time()
+            self.transport.write(answer)
+            self.transport.resume_reading()
+
+    def _size_of_head(self) -> int:
+        return len(self.url) + sum(_sizes(self.headers))
+
+
+def _sizes(headers: list[tuple[bytes, bytes]]) -> Iterator[int]:
+    for name, value in headers:
+        yield len(name) + len(value) + 4
+
+
+def _answer(status: int, code: str, detail: str, detail_zh: str, *more: str) -> bytes:
+    """Return a whole response with a problem document; no request was understood yet."""
+    title = HTTPStatus(status).phrase
+    body = json.dumps(
+        {
+            "type": f"urn:geogrid:problem:{code}", "title": title, "status": status, "code": code,
+            "detail": detail, "detail_en": detail, "detail_zh": detail_zh, "instance": "",
+        },
+        ensure_ascii=False,
+    ).encode()  # fmt: skip
+    head = [
+        f"HTTP/1.1 {status} {title}", "content-type: application/problem+json",
+        f"content-length: {len(body)}", "cache-control: no-store", "connection: close",
+        "x-content-type-options: nosniff", *more,
+    ]  # fmt: skip
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+_BAD_REQUEST = _answer(400, "bad_request", "This is no HTTP request.", "不是有效的 HTTP 请求。")
+_TOO_SLOW = _answer(
+    408, "too_slow_sender", "The request arrived too slowly.", "请求传输过慢，已中断。"
+)
+_HEAD_TOO_LARGE = _answer(
+    431, "head_too_large", "Address and headers are too large.", "地址与请求头过大。"
+)
+_TOO_MANY = _answer(
+    503, "too_many_connections", "Too many connections; try again in 2 s.",
+    "连接过多，请在 2 秒后重试。", "retry-after: 2",
+)  # fmt: skip

@@ -1,0 +1,250 @@
+"""The real server against slow, greedy and malformed clients, and its end. Numbers are small here;
+`benchmarks/load.py` does the same at full size."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attackers import (
+    Service,
+    ask,
+    flood,
+    get,
+    healthy,
+    non_readers,
+    percentile,
+    serving,
+    slow_bodies,
+    slow_heads,
+)
+from conftest import build_toy_edition
+
+from geogrid import store
+from geogrid.api import keys, server
+from geogrid.api.settings import Settings
+from geogrid.errors import UsageError
+
+LIMITS = {
+    "limits__head_seconds": 2, "limits__body_seconds": 2, "limits__stall_seconds": 3,
+    "limits__connections": 60, "limits__unread_bytes": 3_000_000, "reload_seconds": 0,
+}  # fmt: skip
+PLACE = "/v1/locate?lon=114.62&lat=33.62&datum=wgs84"
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("server") / "city.gpkg"
+    store.write_edition(build_toy_edition(), path, tables={})
+    return path
+
+
+@pytest.fixture(scope="module")
+def service(city: Path) -> Iterator[Service]:
+    with serving(city, **LIMITS) as service:
+        yield service
+
+
+def problem_in(answer: bytes) -> dict:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"application/problem+json" in head
+    return json.loads(body)
+
+
+def test_more_slow_heads_than_connections_keep_nobody_out(service):
+    async def run() -> tuple[list[float], int]:
+        async with slow_heads(service.port, 100) as readers:
+            took = await healthy(service.port, 20)
+            await asyncio.sleep(5)
+            return took, sum(
+                reader.at_eof() or reader.exception() is not None for reader in readers
+            )
+
+    took, closed = asyncio.run(run())
+    assert len(took) == 20
+    assert percentile(took, 0.99) < 1
+    assert closed == 100
+
+
+def test_slow_bodies_are_told_and_cut_off(service):
+    async def run() -> tuple[list[float], bytes]:
+        head = b"POST /v1/locate/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+        cut = asyncio.create_task(ask(service.port, head))
+        async with slow_bodies(service.port, 30):
+            return await healthy(service.port, 20), await cut
+
+    took, answer = asyncio.run(run())
+    assert len(took) == 20
+    assert problem_in(answer)["code"] == "too_slow_sender"
+
+
+def test_a_steady_sender_may_take_longer(service):
+    body = b'{"lon":[114.62],"lat":[33.62],"datum":"wgs84"}'.ljust(90_000)
+
+    async def run() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        head = "POST /v1/locate/batch HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write((head + kind).encode())
+        for start in range(0, len(body), 15_000):
+            writer.write(body[start : start + 15_000])
+            await asyncio.sleep(0.6)
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    assert asyncio.run(run()).startswith(b"HTTP/1.1 200")
+
+
+def test_answers_that_nobody_reads_are_bounded_and_cut_off(service):
+    """Ten times MapLibre's script of 1 MB, in a row on one connection."""
+    path = "/static/vendor/maplibre-gl/maplibre-gl.js"
+    request_ = get(path).replace(b"Connection: close\r\n", b"") * 10
+
+    async def received(one: socket.socket) -> int:
+        loop, total = asyncio.get_running_loop(), 0
+        with contextlib.suppress(OSError):
+            while data := await asyncio.wait_for(loop.sock_recv(one, 1 << 20), 2):
+                total += len(data)
+        return total
+
+    async def run() -> tuple[list[float], list[int]]:
+        async with non_readers(service.port, 40, request_) as sockets:
+            took = await healthy(service.port, 20)
+            await asyncio.sleep(4)
+            return took, await asyncio.gather(*(received(one) for one in sockets))
+
+    before = service.rss()
+    took, sizes = asyncio.run(run())
+    assert len(took) == 20
+    assert max(sizes) < 8_000_000
+    assert service.rss() - before < 50_000_000
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_huge_bodies_are_refused_with_an_answer(service, chunked):
+    async def run() -> tuple[list[bytes], list[float]]:
+        floods = [flood(service.port, 50_000_000, chunked=chunked) for _ in range(4)]
+        *answers, took = await asyncio.gather(*floods, healthy(service.port, 20))
+        return answers, took
+
+    before = service.rss()
+    answers, took = asyncio.run(run())
+    assert len(took) == 20
+    assert all(answer.startswith(b"HTTP/1.1 413") for answer in answers)
+    assert service.rss() - before < 50_000_000
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        (b"nonsense\r\n\r\n", 400, "bad_request"),
+        (b"GET /%00 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404, "not_found"),
+        (b"GET \xff HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (b"GET http://[ HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (get("/healthz", "X: " + "y" * 1_000_000), 431, "head_too_large"),
+        (get("/healthz", *[f"X{k}: y" for k in range(5_000)]), 431, "head_too_large"),
+        (get("/" + "y" * 100_000), 431, "head_too_large"),
+        (get("/" + "y" * 9_000), 414, "url_too_long"),
+        (get("/tiles/../../etc/passwd"), 404, "not_found"),
+        (get("/static/%2e%2e/%2e%2e/app.py"), 404, "not_found"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "bad_request"),
+        (b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", 421, "wrong_host"),
+        (b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", 421, "wrong_host"),
+    ],
+)
+def test_what_is_no_good_request_is_a_problem(service, request_, status, code):
+    answer = asyncio.run(ask(service.port, request_, 10))
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert problem_in(answer)["code"] == code
+
+
+def test_two_requests_sent_at_once_are_answered_in_order(service):
+    first = get(PLACE).replace(b"Connection: close\r\n", b"")
+    answer = asyncio.run(ask(service.port, first + get("/v1/units/4116")))
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+    assert answer.index(b'"status":"hit"') < answer.index(b'"type":"Feature"')
+
+
+def test_an_upgrade_is_not_taken(service):
+    headers = ("Upgrade: websocket", "Sec-WebSocket-Key: x", "Sec-WebSocket-Version: 13")
+    request_ = get("/healthz", *headers).replace(
+        b"Connection: close", b"Connection: Upgrade, close"
+    )
+    assert not asyncio.run(ask(service.port, request_, 20)).startswith(b"HTTP/1.1 101")
+
+
+def test_the_log_of_the_server_repeats_nothing_it_was_sent(service):
+    asyncio.run(ask(service.port, b"canary13800138000\r\n\r\n"))
+    asyncio.run(
+        ask(service.port, get("/canary13800138000?canary13800138000", "Y: canary13800138000"))
+    )
+    time.sleep(0.5)
+    assert not [line for line in service.said if "canary" in line or "evil" in line]
+
+
+def test_the_signal_to_stop_waits_for_requests_and_not_for_senders(city):
+    """Requests in flight are answered, a stuck upload is not waited for, the end comes in time."""
+
+    async def run(service: Service) -> list[bytes]:
+        batch = json.dumps({"lon": [114.62] * 9_000, "lat": [33.62] * 9_000, "datum": "wgs84"})
+        head = "POST /v1/locate/batch HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        whole = (
+            f"{head}Content-Type: application/json\r\nContent-Length: {len(batch)}\r\n\r\n{batch}"
+        )
+        async with slow_bodies(service.port, 1):
+            asking = [asyncio.create_task(ask(service.port, whole.encode())) for _ in range(20)]
+            await asyncio.sleep(0.15)
+            service.process.send_signal(signal.SIGTERM)
+            return await asyncio.gather(*asking)
+
+    with serving(city, **LIMITS) as service:
+        began = time.monotonic()
+        answers = asyncio.run(run(service))
+        service.process.wait(30)
+        assert time.monotonic() - began < 30
+    assert [answer[:12] for answer in answers] == [b"HTTP/1.1 200"] * 20
+
+
+def test_overload_is_told_and_over_soon(city):
+    """Twenty times as many coverage checks as places and queue together."""
+
+    async def run(port: int) -> tuple[list[bytes], bytes]:
+        asking = [ask(port, get("/v1/search?q=1&limit=100")) for _ in range(120)]
+        answers = await asyncio.gather(*asking)
+        return answers, await ask(port, get("/v1/search?q=1&limit=100"))
+
+    few = {"limits__slow_requests": 1, "limits__waiting_requests": 5, "limits__connections": 500}
+    with serving(city, **LIMITS | few) as service:
+        answers, after = asyncio.run(run(service.port))
+    refused = [answer for answer in answers if not answer.startswith(b"HTTP/1.1 200")]
+    assert len(answers) - len(refused) >= 6
+    assert refused
+    for answer in refused:
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 2" in answer
+    assert after.startswith(b"HTTP/1.1 200")
+
+
+# Start
+
+
+def test_without_keys_nobody_outside_is_served(city):
+    with pytest.raises(UsageError, match="geogrid key"):
+        server.run(Settings(edition=city, host="0.0.0.0"))
+    _, key = keys.make("phone", ["read"])
+    settings = Settings(edition=city, host="0.0.0.0", keys=(key.line(),))
+    assert server._closed(settings).hosts == ()
+
+
+def test_a_port_that_is_taken_is_named(city):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"cannot listen at 127.0.0.1:{port}"):
+            server.run(Settings(edition=city, port=port))
