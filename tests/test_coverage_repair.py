@@ -1,5 +1,7 @@
 """Repair: what has one right answer is mended, the rest is left; all of it can be taken back."""
 
+import itertools
+
 import geopandas as gpd
 import numpy as np
 import planted
@@ -68,6 +70,26 @@ def test_only_the_neighbourhood_changes_and_no_area_is_lost(toy_edition, seed) -
     assert area == pytest.approx(
         shapely.area(toy_edition.units["city"].geometry.iloc[0]), rel=1e-12
     )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_unit_is_lost_renamed_or_split_and_parents_are_unions(toy_edition, seed) -> None:
+    """By GEOS, on all levels, of units whose children have no fault that was left."""
+    numbers = {"gap sliver": 1, "overlap sliver": 1, "duplicated unit": 1, "deleted unit": 1}
+    layers, key = planted.plant(toy_edition, numbers, seed)
+    mended, _ = repair(layers)
+    (deleted,) = (fault.place for fault in key if fault.kind == "deleted unit")
+    for above, level in itertools.pairwise(LEVELS):
+        parents, children = mended[above], mended[level]
+        assert set(children["code"]) == set(layers[level]["code"])
+        assert children["code"].is_unique
+        assert (shapely.get_type_id(children.geometry.to_numpy()) == 3).all()
+        for code, shape in zip(parents["code"], parents.geometry, strict=True):
+            union = shapely.union_all(children.geometry[children["parent"] == code].to_numpy())
+            if level == "microgrid" and shape.intersects(deleted):
+                assert shape.covers(union)
+            else:
+                assert shapely.equals(union, shape)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -241,7 +263,14 @@ def test_noisy_random_partitions_are_mended_to_coverages(seed, n, noise) -> None
             gpd.GeoSeries(closed, crs="EPSG:4490")
         ),
     }
-    mended, _ = repair(noisy)
+    mended, done = repair(noisy)
+    assert list(mended["village"]["code"]) == list(frame["code"])
+    assert (shapely.get_type_id(mended["village"].geometry.to_numpy()) == 3).all()
+    union = shapely.union_all(mended["village"].geometry.to_numpy(), grid_size=1e-8)
+    assert shapely.equals(union, mended["township"].geometry.iloc[0])
+    named = {code for change in done for code in change.codes}
+    untouched = ~frame["code"].isin(named).to_numpy()
+    assert same_bytes(noisy["village"], mended["village"])[untouched].all()
     left = [e.rule for e in check(mended) if e.severity == "error" and e.rule != "malformed_code"]
     assert left == []
     twice, log = repair(mended)

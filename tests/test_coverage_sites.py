@@ -8,6 +8,7 @@ import shapely
 import sites
 
 from geogrid.coverage import Findings, check
+from geogrid.coverage.findings import RULES
 
 MILLIMETRES = 2e-8
 """Degrees: two steps, the farthest that noding puts a place from what was done."""
@@ -80,6 +81,20 @@ def test_nothing_is_told_where_nothing_is_wrong(told) -> None:
     places = shapely.get_parts([place for place in map(where, found) if place is not None])
     near, _ = tree.query(places, "dwithin", MILLIMETRES)
     assert len(np.unique(near)) == len(places)
+
+
+def test_every_finding_says_rule_units_place_and_size(told) -> None:
+    _, found, _ = told
+    for each in found:
+        assert each.codes
+        assert each.rule in RULES
+        if each.rule in ("gap", "edge_gap", "overlap", "sliver", "hole", "outside_parent"):
+            west, south, east, north = each.bbox
+            assert west <= each.point[0] <= east
+            assert south <= each.point[1] <= north
+            assert each.area_m2 > 0
+            assert each.width_m > 0
+            assert shapely.dwithin(each.shape, shapely.Point(each.point), MILLIMETRES)
 
 
 def test_vertices_nearer_than_a_step_are_one_note_a_level_with_how_far_apart_they_were(

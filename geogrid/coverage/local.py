@@ -1,7 +1,7 @@
 """The neighbourhood of some units, on every level: all that an edit of them can have broken."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,26 +105,35 @@ def _layer(edition: Edition, level: str, rows: NDArray[np.int64]) -> Layer:
 
 def _concerned(edition: Edition, around: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:
     """Return the rows of the units, of what is above them and of what is below, by level."""
-    missing = set(around)
-    chosen: dict[str, NDArray[np.bool_]] = {}
-    for level in LEVELS:
-        codes = edition.units[level]["code"]
-        chosen[level] = np.array(codes.isin(missing), bool)
-        missing -= set(codes[chosen[level]])
+    named = {level: _rows_of(edition, level, around) for level in LEVELS}
+    known = {code for level in LEVELS for code in edition.units[level]["code"].iloc[named[level]]}
+    missing = sorted(set(around) - known)
     if missing:
         raise UnknownCodeError(
-            f"no unit {', '.join(sorted(missing)[:10])} in edition {edition.info.id}; name units "
-            "that it holds."
+            f"no unit {', '.join(missing[:10])} in edition {edition.info.id}; name units that it "
+            "holds."
         )
-    named = {level: rows.copy() for level, rows in chosen.items()}
+    chosen = dict(named)
     for level, below in zip(LEVELS[-2::-1], LEVELS[:0:-1], strict=True):
-        parents = edition.units[below]["parent"][chosen[below]]
-        chosen[level] |= edition.units[level]["code"].isin(set(parents)).to_numpy(bool)
+        parents = edition.units[below]["parent"].iloc[chosen[below]].unique()
+        chosen[level] = np.union1d(chosen[level], _rows_of(edition, level, parents))
     for level, below in itertools.pairwise(LEVELS):
-        codes = edition.units[level]["code"][named[level]]
-        named[below] |= edition.units[below]["parent"].isin(set(codes)).to_numpy(bool)
-        chosen[below] |= named[below]
-    return {level: np.flatnonzero(rows) for level, rows in chosen.items()}
+        if len(named[level]):
+            codes = edition.units[level]["code"].iloc[named[level]]
+            children = np.flatnonzero(edition.units[below]["parent"].isin(codes).to_numpy(bool))
+            named[below] = np.union1d(named[below], children)
+            chosen[below] = np.union1d(chosen[below], named[below])
+    return chosen
+
+
+def _rows_of(edition: Edition, level: str, wanted: Sequence[str]) -> NDArray[np.int64]:
+    """Return the rows of a level with these codes, ascending; tables are sorted by code."""
+    codes = edition.units[level]["code"].to_numpy(object)
+    asked = np.array(sorted(set(wanted)), object)
+    first, end = (np.searchsorted(codes, asked, side) for side in ("left", "right"))
+    return np.concatenate(
+        [np.arange(a, b) for a, b in zip(first, end, strict=True)] or [np.empty(0, np.int64)]
+    )
 
 
 def _touching(bounds: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -140,8 +149,10 @@ def _touching(bounds: NDArray[np.float64], others: NDArray[np.float64]) -> NDArr
 
 
 def _meet(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:
-    low, high = np.maximum(one[..., :2], other[..., :2]), np.minimum(one[..., 2:], other[..., 2:])
-    return np.asarray((low <= high).all(axis=-1), dtype=bool)
+    met: NDArray[np.bool_] = (one[..., 0] <= other[..., 2]) & (one[..., 2] >= other[..., 0])
+    met &= one[..., 1] <= other[..., 3]
+    met &= one[..., 3] >= other[..., 1]
+    return met
 
 
 def _boxes(edges: HalfEdges) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """Findings about rows by themselves: codes and geometries."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from geogrid.schema import require_columns
 # them.
 _NEEDLE = 0.99985
 _SPIKE_LENGTH = 5.0
+_NUMBER = re.compile(r"[0-9]+\.0+|[0-9](\.[0-9]+)?[eE]\+?[0-9]+")
 _ABOVE = ("city", "county", "township")
 _ENCLAVE = "enclave 飞地"
 _EXCLAVE = "exclave of whole units 由完整下级单元组成的飞地"
@@ -124,14 +126,14 @@ def _spikes(layer: Layer, crs: str) -> Iterator[Finding]:
 
 
 def _code_findings(layer: Layer) -> Iterator[Finding]:
-    codes = pd.Series(layer.codes)
-    for row in np.flatnonzero((codes.duplicated() & (codes != "")).to_numpy()).tolist():
+    codes = layer.codes.tolist()
+    again = pd.Series(layer.codes, dtype=object).duplicated().to_numpy() & (layer.codes != "")
+    for row in np.flatnonzero(again).tolist():
         yield at_unit(layer, "duplicate_code", row)
-    formed = codes.str.fullmatch(CodeScheme().pattern(layer.level)).to_numpy(bool)
-    number = codes.str.fullmatch(r"[0-9]+\.0+|[0-9](\.[0-9]+)?[eE]\+?[0-9]+").to_numpy(bool)
-    for row in np.flatnonzero(~formed).tolist():
-        text = layer.codes[row]
-        if number[row]:
+    formed = re.compile(CodeScheme().pattern(layer.level)).fullmatch
+    for row in [row for row, code in enumerate(codes) if not formed(code)]:
+        text = codes[row]
+        if _NUMBER.fullmatch(text):
             yield at_unit(layer, "code_became_number", row)
             continue
         if not text.strip():
