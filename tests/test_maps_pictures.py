@@ -23,11 +23,13 @@ from geogrid.cli.app import app
 from geogrid.coverage.check import check
 from geogrid.edition import Edition, to_metres
 from geogrid.errors import DataError, UnknownCodeError, UsageError
+from geogrid.incidents.warning import COLOURS, NO_DATA
+from geogrid.maps.classes import NOTHING_KNOWN, WARNINGS
 from geogrid.maps.fonts import OWN, STAND_IN, Font
 from geogrid.maps.labels import Names, measured, place
 from geogrid.maps.part import Part
 from geogrid.maps.scene import Scene
-from geogrid.maps.shading import WARNING_FILLS, balance, shade
+from geogrid.maps.shading import shade, two_lines
 from geogrid.maps.sheet import PAPERS, Layout, Sheet
 
 NAMES = resources.files("geogrid.sample") / "zhoukou_divisions.csv"
@@ -112,7 +114,7 @@ def test_map_is_to_scale(toy_edition, part):
     layout = Layout.of(Sheet(), where.metres)
     red = pd.Series("red", toy_edition.units[where.level]["code"])
     inside = in_map(pixels(maps.picture(toy_edition, red, part=part), dpi=200), layout)
-    rows, cols = np.nonzero(near(inside, WARNING_FILLS["red"]))
+    rows, cols = np.nonzero(near(inside, WARNINGS[-1]))
     table = toy_edition.units[where.level].set_index("code")
     shape = to_metres(table.geometry.loc[[where.code]].to_numpy(), "EPSG:4547")
     west, south, east, north = shapely.total_bounds(shape)
@@ -146,11 +148,11 @@ def test_scale_bar_is_a_round_length_that_fits(metres):
 
 def test_every_warning_colour_is_seen_and_units_without_data_are_hatched(toy_edition):
     codes = toy_edition.units["village"]["code"]
-    states = itertools.islice(itertools.cycle([*WARNING_FILLS, "no_data"]), len(codes))
+    states = itertools.islice(itertools.cycle([*COLOURS, NO_DATA]), len(codes))
     warnings = pd.Series(list(states), index=codes)
     layout = Layout.of(Sheet(), Part.of(toy_edition, "").metres)
     image = in_map(pixels(maps.picture(toy_edition, warnings)), layout)
-    for colour in WARNING_FILLS.values():
+    for colour in WARNINGS:
         assert near(image, colour).mean() > 0.01
     # In the hatched village: neither all white nor without white, and never pale as "none" is.
     hatched = toy_edition.units["village"].geometry[5].buffer(-0.001)
@@ -160,8 +162,8 @@ def test_every_warning_colour_is_seen_and_units_without_data_are_hatched(toy_edi
     left, bottom, right, top = (box * a_mm).round().astype(int)
     seen = image[image.shape[0] - top : image.shape[0] - bottom, left:right]
     # A name may stand in it, so a share and not all.
-    assert 0.3 < near(seen, "#ffffff").mean() < 0.95
-    assert near(seen, WARNING_FILLS["none"]).mean() < 0.01
+    assert 0.3 < near(seen, NOTHING_KNOWN).mean() < 0.95
+    assert near(seen, WARNINGS[0]).mean() < 0.01
 
 
 def test_neighbours_leave_no_crack(toy_edition):
@@ -270,28 +272,30 @@ def test_balance_is_households_over_the_mean_of_the_siblings(toy_edition):
         row.households / table.households[table.parent == row.parent].mean()
         for row in table.itertuples()
     ]
-    assert balance(toy_edition, "grid") == pytest.approx(expected)
-    classes = shade(toy_edition, "grid", "balance").classes
+    classes = shade(toy_edition, "grid", "balance").values
     assert [0.8 <= each < 1.25 for each in expected] == (classes == 2).tolist()
 
 
 def test_units_without_households_are_no_data_and_not_few(toy_edition):
     units = {level: table.assign(households=0) for level, table in toy_edition.units.items()}
     silent = Edition.of(toy_edition.info, units)
-    for measure in ("households", "balance"):
-        assert shade(silent, "grid", measure).unknown.all()
+    for measure in ("households", "balance", "density"):
+        shading = shade(silent, "grid", measure)
+        assert {shading.fills[k] for k in set(shading.values.tolist())} == {NOTHING_KNOWN}
+        assert shading.hatched
         assert maps.picture(silent, measure, level="township").figure.axes
 
 
 def test_numbers_of_a_series_become_classes_and_units_without_one_are_unknown(toy_edition):
     codes = toy_edition.units["grid"]["code"]
-    values = pd.Series(np.arange(60.0), index=codes[:60], name="事件\nIncidents")
+    values = pd.Series(np.arange(60.0), index=codes[:60], name="事件 Incidents")
     shading = shade(toy_edition, "grid", values)
-    assert shading.heading == "事件\nIncidents"
-    assert shading.unknown.tolist() == [False] * 60 + [True] * 4
-    assert np.bincount(shading.classes[:60]).tolist() == [10] * 6
-    assert shading.rows[0] == "0 – 9"
-    assert shading.rows[-1] == "50 – 59"
+    assert two_lines(shading.heading) == ["事件", "Incidents"]
+    assert shading.values.tolist() == [k // 10 for k in range(60)] + [6] * 4
+    assert shading.hatched == (6,)
+    picture = maps.picture(toy_edition, values)
+    texts = [text.get_text() for axes in picture.figure.axes for text in axes.texts]
+    assert {"0 – 9 (10)", "50 – 59 (10)", "无数据 No data (4)"} <= set(texts)
 
 
 @pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
@@ -322,7 +326,7 @@ def test_sizes_of_pages_are_those_of_the_paper(toy_edition, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"color": "height"}, "no measure 'height'"),
+        ({"color": "height"}, "color='height'"),
         ({"level": "street"}, "no level 'street'"),
         ({"part": "411602", "level": "city"}, "no part of a city"),
         ({"part": (0.0, 0.0, 1.0, 1.0)}, "holds nothing of"),
@@ -340,7 +344,7 @@ def test_unknown_and_ambiguous_parts_are_refused_with_codes(toy_edition):
         maps.picture(Edition.of(toy_edition.info, units), part="李庄")
     with pytest.raises(UnknownCodeError, match="no unit with code or name '王庄'"):
         maps.picture(toy_edition, part="王庄")
-    with pytest.raises(UnknownCodeError, match="none of the 1 codes"):
+    with pytest.raises(UnknownCodeError, match="1 of 1 codes"):
         maps.picture(toy_edition, pd.Series(["red"], index=["9"]))
 
 
@@ -378,8 +382,8 @@ def test_command_prints_what_the_suffix_asks_for(toy_edition, tmp_path):
         done = CliRunner().invoke(app, ["map", city, "-o", str(path), *arguments[1:]])
         assert done.exit_code == 0, done.output
         assert path.read_bytes()[:4] in (b"%PDF", b"\x89PNG")
-    red = near(np.asarray(Image.open(tmp_path / "warn.png").convert("RGB")).astype(int), "#c8102e")
-    assert red.mean() > 0.2
+    warned = np.asarray(Image.open(tmp_path / "warn.png").convert("RGB")).astype(int)
+    assert near(warned, WARNINGS[-1]).mean() > 0.2
     done = CliRunner().invoke(app, ["map", city, "-o", str(tmp_path / "x.png"), "--part", "9"])
     assert done.exit_code == 3
     assert "no unit with code or name '9'" in done.output

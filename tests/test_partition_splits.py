@@ -130,7 +130,8 @@ def test_grid_of_one_microgrid_has_no_cut(toy_edition):
 
 def test_proposal_can_be_drawn(crowded):
     states = proposal(crowded, where_to_split(crowded, most=2))
-    assert set(states) == {"保留 stay", "新网格 new grid"}
+    assert set(states) == {"不变 unchanged", "保留 stay", "新网格 new grid"}
+    assert (states != "不变 unchanged").sum() == 8
     picture = maps.picture(crowded, states, part="411601001001")
     texts = [text.get_text() for axes in picture.figure.axes for text in axes.texts]
     assert any(text.startswith("新网格 new grid (") for text in texts)
@@ -140,4 +141,4 @@ def test_nothing_to_split_is_an_empty_table(toy_edition):
     found = where_to_split(toy_edition, above=50)
     assert len(found) == 0
     assert "leave" in found
-    assert len(proposal(toy_edition, found)) == 0
+    assert set(proposal(toy_edition, found)) == {"不变 unchanged"}

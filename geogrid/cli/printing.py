@@ -54,4 +54,4 @@ def write_page(edition: Edition, output: Path, wanted: Print, imagery: Path | No
 def _warnings(path: Path) -> pd.Series:
     table = tables.CsvTable.open(path).read()
     require_columns(table, ("code", "warning"), str(path))
-    return pd.Series(table.set_index("code")["warning"], name="预警\nWarning")
+    return pd.Series(table.set_index("code")["warning"], name="预警 Warning")

@@ -18,9 +18,10 @@ from geogrid.codes import LEVEL_NAMES_ZH
 from geogrid.coverage.findings import RULES, Findings
 from geogrid.edition import Edition, to_metres
 from geogrid.maps import paths
+from geogrid.maps.classes import Classes
 from geogrid.maps.part import Part
 from geogrid.maps.scene import LINES, MARKS
-from geogrid.maps.shading import LEVEL_NAMES_EN, Shading
+from geogrid.maps.shading import LEVEL_NAMES_EN, LEVEL_PLURALS_EN, two_lines
 from geogrid.maps.sheet import Layout
 
 _INK, _GREY, _HERE = "#111111", "#555555", "#c8102e"
@@ -46,7 +47,7 @@ class Shown:
     part: Part
     layout: Layout
     level: str
-    shading: Shading
+    shading: Classes
     chosen: NDArray[np.bool_]
     borders: list[str]
     findings: Findings | None
@@ -122,11 +123,12 @@ def _stack(page: Page, blocks: list[Block]) -> None:
 
 def _title(page: Page, shown: Shown, title: str) -> None:
     left, top, size = shown.layout.map[0], shown.layout.map[3], shown.layout.size
-    english = LEVEL_NAMES_EN[shown.level]
-    heading = shown.shading.heading.split("\n")
+    heading = two_lines(shown.shading.heading)
     made = f"{shown.part.title} {LEVEL_NAMES_ZH[shown.level]}图：{heading[0]}"
     page.write((left, top + 9.5 * size), title or made, 15)
-    counted = f"{int(shown.chosen.sum()):,} {LEVEL_NAMES_ZH[shown.level]} {english}s"
+    counted = (
+        f"{int(shown.chosen.sum()):,} {LEVEL_NAMES_ZH[shown.level]} {LEVEL_PLURALS_EN[shown.level]}"
+    )
     households = shown.edition.units[shown.level]["households"][shown.chosen].sum()
     parts = [counted, *([f"{households:,} 户 households"] if households else []), *heading[1:]]
     page.write((left, top + 3 * size), " · ".join(parts), 8.5, ink=_GREY)
@@ -146,12 +148,12 @@ def _source(page: Page, shown: Shown) -> None:
 
 def _classes(shown: Shown) -> Block:
     shading, size = shown.shading, shown.layout.size
-    counts = np.bincount(shading.classes[shown.chosen] + 1, minlength=len(shading.fills) + 1)
-    heading = shading.heading.split("\n")
-    rows = [(fill, f"{text} ({n:,})", "") for fill, text, n in
-            zip(shading.fills, shading.rows, counts[1:], strict=True)]  # fmt: skip
-    if counts[0]:
-        rows.append(("white", f"无数据 no data ({counts[0]:,})", "/////"))
+    heading = two_lines(shading.heading)
+    rows = [
+        (fill, f"{text} ({n:,})", "/////" if place in shading.hatched else "")
+        for place, (fill, text) in enumerate(zip(shading.fills, shading.labels, strict=True))
+        if (n := int((shading.values[shown.chosen] == place).sum())) or place not in shading.hatched
+    ]
 
     def draw(page: Page, x: float, y: float) -> None:
         for place, line in enumerate(heading):

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO
 
 import matplotlib as mpl
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Stroke
@@ -21,11 +20,12 @@ from geogrid.codes import LEVELS
 from geogrid.coverage.findings import Findings
 from geogrid.edition import Edition
 from geogrid.errors import UsageError
+from geogrid.maps.classes import Colour, classes_of
 from geogrid.maps.furniture import Shown, furnish
 from geogrid.maps.labels import Label, place
 from geogrid.maps.part import Part
 from geogrid.maps.scene import Scene
-from geogrid.maps.shading import level_of, shade
+from geogrid.maps.shading import shade
 from geogrid.maps.sheet import Box, Layout, Sheet
 from geogrid.store import replacing
 
@@ -90,7 +90,7 @@ class Picture:
 
 def picture(
     edition: Edition,
-    color: str | pd.Series = "households",
+    color: Colour = "households",
     *,
     level: str = "auto",
     part: str | Box = "",
@@ -101,9 +101,9 @@ def picture(
 
     Parameters
     ----------
-    color : str or Series
-        `households`, `balance` (over the mean of the parent's units), `density`, `kind`, `none`; or
-        values by code: warnings, numbers or names. Units without a value are hatched.
+    color : str, Series, Classes or MapClassifier
+        As for `classes_of`: `households`, `balance` (over the mean of the parent's units), `kind`
+        …, or a Series of warnings, numbers or names by code; besides `density` and `none`.
     level : str
         Level of the units that are shaded; by default that of a Series, or the finest that can be
         told apart on paper.
@@ -161,14 +161,12 @@ def _settings() -> Iterator[None]:
         yield
 
 
-def _level(
-    edition: Edition, color: str | pd.Series, level: str, place_: tuple[Part, Layout]
-) -> str:
+def _level(edition: Edition, color: Colour, level: str, place_: tuple[Part, Layout]) -> str:
     """Return the level to shade."""
     if level != "auto" and level not in LEVELS:
         raise UsageError(f"no level {level!r}; there are {', '.join(LEVELS)}, and auto")
-    if isinstance(color, pd.Series):
-        return level_of(edition, color.index) if level == "auto" else level
+    if not isinstance(color, str):
+        return classes_of(edition, color, level).level
     part, layout = place_
     below = LEVELS[LEVELS.index(part.level) :]
     if level != "auto":

@@ -15,9 +15,9 @@ from geogrid.coverage.findings import Findings
 from geogrid.coverage.topology import OUTSIDE, Topology
 from geogrid.edition import Edition, to_degrees, to_metres
 from geogrid.maps import paths
+from geogrid.maps.classes import Classes
 from geogrid.maps.labels import Names
 from geogrid.maps.part import Part, ancestors
-from geogrid.maps.shading import Shading
 from geogrid.maps.sheet import Layout
 
 LINES = {
@@ -69,25 +69,22 @@ class Scene:
         area = self.edition.units[level]["area_m2"].to_numpy()[self.part.held[level]]
         return float(np.sqrt(area.mean())) / self.layout.metres_a_mm
 
-    def fill(self, axes: Axes, shading: Shading, shown: NDArray[np.bool_]) -> None:
+    def fill(self, axes: Axes, shading: Classes, shown: NDArray[np.bool_]) -> None:
         """Paint the units that are shown, a colour a class; hatch those of which nothing is known.
 
         A pixel's width of outline in the same colour closes the cracks between neighbours.
         """
         shapes = self.on_paper(self.edition.units[self.level].geometry.to_numpy()[shown])
-        classes = shading.classes[shown]
+        classes = shading.values[shown]
         for place, colour in enumerate(shading.fills):
-            painted = paths.filled(shapes[classes == place], self.step)
-            self._paint(axes, painted, colour)
-        unknown = shapes[shading.unknown[shown]]
-        if len(unknown):
-            whole = np.array([shapely.coverage_union_all(unknown)])
-            painted = paths.filled(whole, self.step)
-            self._paint(axes, painted, "white")
-            axes.add_collection(
-                PathCollection(painted, facecolors="none", edgecolors=_HATCH, hatch="/////",
-                               linewidths=0, zorder=1.5)
-            )  # fmt: skip
+            own = shapes[classes == place]
+            self._paint(axes, paths.filled(own, self.step), colour)
+            if place in shading.hatched and len(own):
+                whole = paths.filled(np.array([shapely.coverage_union_all(own)]), self.step)
+                axes.add_collection(
+                    PathCollection(whole, facecolors="none", edgecolors=_HATCH, hatch="/////",
+                                   linewidths=0, zorder=1.5)
+                )  # fmt: skip
 
     def around(self, axes: Axes) -> None:
         """Paint the townships beside the part in grey."""

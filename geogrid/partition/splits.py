@@ -79,15 +79,16 @@ def where_to_split(
 
 
 def proposal(edition: Edition, splits: pd.DataFrame) -> pd.Series:
-    """Return `stay` or `leave` by the code of each micro-grid of the grids to split, for a map."""
+    """Return by code, for a map, whether a micro-grid stays, leaves, or is not concerned."""
     states = {
         code: state
         for _, row in splits.iterrows()
         for column, state in (("stay", "保留 stay"), ("leave", "新网格 new grid"))
         for code in row[column].split()
     }
-    known = edition.units["microgrid"]["code"]
-    return pd.Series(states, index=known[known.isin(list(states))], name="拆分建议\nWhere to split")
+    codes = edition.units["microgrid"]["code"]
+    shown = codes.map(lambda code: states.get(code, "不变 unchanged"))
+    return pd.Series(shown.to_numpy(), index=codes, name="拆分建议 Where to split")
 
 
 def _limits(table: gpd.GeoDataFrame, norms: Norms | None, above: float) -> NDArray[np.float64]:
