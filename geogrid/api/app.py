@@ -16,6 +16,7 @@ from geogrid.api import (
     batch,
     findings,
     incidents,
+    jobs,
     lookup,
     neighbours,
     operations,
@@ -32,6 +33,7 @@ from geogrid.api.keys import Keyring
 from geogrid.api.metrics import Metrics
 from geogrid.api.reload import Reloader
 from geogrid.api.settings import Settings
+from geogrid.api.workshop import Workshop
 
 # Newer versions of FastAPI report requests, coordinates and all, to whatever OpenTelemetry is set
 # up in the process, and asking whether one is costs a third of a look-up.
@@ -62,8 +64,9 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
         watching = _watching(reloader, settings.reload_seconds)
         # One core is left to the event loop.
         with ThreadPoolExecutor(max(len(os.sched_getaffinity(0)) - 1, 1), "bulk") as bulk:
-            app.state.bulk = bulk
+            app.state.bulk, app.state.workshop = bulk, Workshop(settings.jobs)
             yield
+        await app.state.workshop.close()
         watching.cancel()
         keepers.journal.flush()
 
@@ -78,7 +81,8 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
         **_NO_TELEMETRY,
     )
     routes = (
-        lookup, batch, units, neighbours, findings, incidents, tiles, basemap, operations, pages,
+        lookup, batch, jobs, units, neighbours, findings, incidents, tiles, basemap, operations,
+        pages,
     )  # fmt: skip
     for each in routes:
         app.include_router(each.router)

@@ -10,6 +10,7 @@ What stands in `scope["state"]` for those inside:
 
     dataset      what the request is answered from (`deps.Dataset`)
     request_id   names the request in the log, the answer and the problem document
+    key          name of the key, where keys are needed
     metrics      the counters (`metrics.Metrics`)
     route        set by a route that bypasses the framework: its template, for log and metrics
 """
@@ -196,6 +197,8 @@ class _Passage:
             return None
         secret = self.headers.get(b"x-api-key")
         self.key = None if secret is None else self.guard.keys.find(secret)
+        if self.key is not None:
+            self.scope["state"]["key"] = self.key.name
         if self.key is None:
             return _NO_KEY if secret is None else _UNKNOWN_KEY
         needed = scope_of(self.scope["method"], self.scope["path"])

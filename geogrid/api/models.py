@@ -1,12 +1,15 @@
 """Shapes of what the service is asked and answers."""
 
 import re
+from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
 from geogrid import datums
+from geogrid.api.problems import ProblemDocument
 from geogrid.datums import Datum
 from geogrid.errors import CoordinateError
 from geogrid.locate import Status
@@ -176,6 +179,63 @@ class Places(BaseModel):
     datum: str
     edition: str
     revision: str
+
+
+class State(StrEnum):
+    """What becomes of a job."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class JobAsked(BaseModel):
+    """How to read the file of a job."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    datum: Annotated[
+        str,
+        Field(
+            max_length=20,
+            description="wgs84, cgcs2000, gcj02, bd09, or epsg:CODE of any other system.",
+            examples=["gcj02", "epsg:4547"],
+        ),
+    ]
+    name: Annotated[str, Field(max_length=200, description="Name of the file.")] = ""
+    lon: Annotated[str | None, Field(max_length=200, description="Column of longitudes.")] = None
+    lat: Annotated[str | None, Field(max_length=200, description="Column of latitudes.")] = None
+
+
+class Remark(BaseModel):
+    """What should be known of a result, in two languages."""
+
+    en: str
+    zh: str
+
+
+class JobStatus(BaseModel):
+    """A job: how far it is, and what came of it."""
+
+    id: str
+    state: State
+    progress: float = Field(ge=0, le=1)
+    file: str
+    datum: str
+    edition: str
+    revision: str
+    created: datetime
+    finished: datetime | None
+    expires: datetime | None = Field(description="When the files will be removed.")
+    rows: int | None
+    statuses: dict[str, int] = Field(description="How many rows have each status.")
+    columns: list[str] | None = Field(description="Those that were read as coordinates.")
+    encoding: str | None
+    warnings: list[Remark]
+    problem: ProblemDocument | None = Field(description="Why it failed.")
+    result: str | None
+    rejects: str | None
 
 
 class Found(Link):

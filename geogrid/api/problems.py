@@ -161,8 +161,18 @@ def respond(
     request_id: str | None = None,
 ) -> JSONResponse:
     """Return a problem as a response to the request for `instance`."""
+    described = document(instance, problem, fields, lang=lang)
+    body = described.model_copy(update={"request_id": request_id}).model_dump(exclude_none=True)
+    headers = {"Cache-Control": "no-store", "Content-Language": lang} | problem.headers
+    return JSONResponse(body, problem.status, headers, "application/problem+json")
+
+
+def document(
+    instance: str, problem: Problem, fields: Sequence[FieldProblem] = (), *, lang: str
+) -> ProblemDocument:
+    """Describe a problem of what `instance` names."""
     zh = lang == "zh"
-    document = ProblemDocument(
+    return ProblemDocument(
         type=f"urn:geogrid:problem:{problem.code}",
         title=HTTPStatus(problem.status).phrase,
         status=problem.status,
@@ -172,16 +182,9 @@ def respond(
         detail_zh=problem.detail_zh,
         field=problem.field,
         instance=instance,
-        request_id=request_id,
         errors=[
             each.model_copy(update={"detail": each.detail_zh}) if zh else each for each in fields
         ],
-    )
-    return JSONResponse(
-        document.model_dump(exclude_none=True),
-        problem.status,
-        {"Cache-Control": "no-store", "Content-Language": lang} | problem.headers,
-        "application/problem+json",
     )
 
 

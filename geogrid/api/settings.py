@@ -66,6 +66,25 @@ class Limits(_Group):
     """Of one key, or of one address where there are no keys; 0 is no limit."""
 
 
+class JobLimits(_Group):
+    """What files that are located in the background may take."""
+
+    workers: int = Field(default=1, ge=1)
+    """Files that are located at once."""
+    kept: int = Field(default=20, ge=1)
+    """Jobs that wait, run, or have results to be fetched."""
+    keep_seconds: float = Field(default=3_600, gt=0)
+    """How long a result is kept."""
+    seconds: float = Field(default=600, gt=0)
+    """How long a file may take."""
+    memory_bytes: int = Field(default=1 << 31, ge=1 << 29)
+    """Memory of the process that reads a file; it takes 400 MB for itself."""
+    result_bytes: int = Field(default=1 << 32, ge=1)
+    """A file that is written."""
+    disk_bytes: int = Field(default=1 << 33, ge=1)
+    """All files of all jobs; beyond, no more are taken."""
+
+
 class Basemap(_Group):
     """A map of others below ours, fetched by this service so that its key stays here."""
 
@@ -124,6 +143,7 @@ class Settings(BaseSettings):
     reload_seconds: float = Field(default=2.0, ge=0)
     """How often to look whether the file of the edition changed; 0 is never."""
     limits: Limits = Limits()
+    jobs: JobLimits = JobLimits()
     basemap: Basemap = Basemap()
 
     @classmethod
