@@ -14,6 +14,7 @@ from geogrid import __version__
 from geogrid.api import (
     basemap,
     batch,
+    convert,
     findings,
     incidents,
     jobs,
@@ -81,8 +82,8 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
         **_NO_TELEMETRY,
     )
     routes = (
-        lookup, batch, jobs, units, neighbours, findings, incidents, tiles, basemap, operations,
-        pages,
+        lookup, batch, jobs, convert, units, neighbours, findings, incidents, tiles, basemap,
+        operations, pages,
     )  # fmt: skip
     for each in routes:
         app.include_router(each.router)

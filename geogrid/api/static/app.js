@@ -1,189 +1,278 @@
-// The page: wires the map, the search and the boxes to the service.
+// The page: wires the map, the search and the panels to the service.
 
-import { dim, filledLevel, style } from "./cartography.js";
-import { byId, element, showCoverage, showLegend, showPlace } from "./panel.js";
-import { ask } from "./service.js";
-import { current, number, say, toggle } from "./words.js";
+import { LEVELS, view } from "./cartography.js";
+import { beginCheck, openFinding, showCheck } from "./check.js";
+import { byId } from "./dom.js";
+import { beginIncidents, count, nearer, showIncidents, switchWarnings, warnings } from "./incidents.js";
+import { showLayers } from "./layers.js";
+import { showLegend } from "./legend.js";
+import { clickedLevel, draw, flyTo, openMap, openTip, renew, repaint, zoom } from "./map.js";
+import { showPlace } from "./panel.js";
+import { recall, remember } from "./place.js";
+import { onMap, showPoint } from "./point.js";
+import { openSearch } from "./search.js";
+import { ask, keepKey, whenKeyIsAsked } from "./service.js";
+import { dismiss, fail, toast } from "./toasts.js";
+import { begin, current, number, say, toggle } from "./words.js";
 
-const state = { edition: null, tiles: null, coverage: null, found: null, map: null, asked: 0 };
+const TABS = ["layers", "point", "check", "incidents"];
+const POLL = 20_000; // milliseconds between looks whether the edition is still the same
 
-start().catch((error) => notice(say("failed") + error.message));
+const context = { tiles: null, edition: null, about: null, found: null, map: null, asked: 0, changed, pick };
+
+let gone = false;
+
+begin(recall("lang"));
+words();
+whenKeyIsAsked(askKey);
+start().catch(fail);
 
 async function start() {
-  translate();
-  byId("language").addEventListener("click", () => { toggle(); translate(); });
-  const [editions, tiles] = await Promise.all([ask("v1/editions"), ask("tiles.json")]);
-  state.edition = editions[0];
-  state.tiles = tiles;
-  translate();
-  openMap(state.edition.imagery ? await ask("imagery/tiles.json") : null);
-  openSearch();
-  byId("close").addEventListener("click", () => clear());
-  state.coverage = await ask("v1/coverage");
-  translate();
+  openTabs();
+  openSearch(pick);
+  byId("language").addEventListener("click", () => { toggle(); remember("lang", current()); words(); });
+  byId("print").addEventListener("click", () => window.print());
+  byId("close").addEventListener("click", close);
+  document.addEventListener("keydown", keys);
+  window.addEventListener("hashchange", returned);
+  window.addEventListener("beforeprint", () => { document.body.dataset.printed = say("printed", { day: new Date().toLocaleDateString(current()) }); });
+  await load();
+  const imagery = context.about.imagery ? await ask("imagery/tiles.json") : null;
+  if (LEVELS.includes(recall("level"))) view.level = recall("level");
+  context.map = openMap(context.tiles, context.about, imagery);
+  if (context.map) listen(context.map);
+  else document.body.dataset.ready = "yes";
+  byId("check").addEventListener("repaint", repaint);
+  words();
+  changed();
+  if (recall("unit")) pick(recall("unit"), false);
+  setInterval(watch, POLL);
+  document.addEventListener("visibilitychange", () => document.hidden || watch());
+  beginCheck(showCheck).catch(fail);
+  await beginIncidents(context);
+  showIncidents(context);
+  if (recall("tab") === "incidents" && context.about.incidents) await switchWarnings(true, context);
 }
 
-function openMap(imagery) {
-  const [west, south, east, north] = state.tiles.bounds;
-  try {
-    state.map = new maplibregl.Map({
-      container: "map",
-      style: style(state.tiles, imagery),
-      bounds: [[west, south], [east, north]],
-      fitBoundsOptions: { padding: padding() },
-      maxZoom: 19,
-      hash: true,
-      dragRotate: false,
-      pitchWithRotate: false,
-      attributionControl: false,
-      localIdeographFontFamily: "Noto Sans CJK SC, Microsoft YaHei, PingFang SC, sans-serif",
-    });
-  } catch (error) {
-    notice(`${say("noWebgl")} (${error.message})`);
-    return;
-  }
-  const map = state.map;
-  map.touchZoomRotate.disableRotation();
-  map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "bottom-right");
-  map.addControl(new maplibregl.ScaleControl({ unit: "metric" }), "bottom-right");
-  map.getCanvas().style.cursor = "crosshair";
-  map.on("click", (event) => locate(event.lngLat));
+async function load() {
+  const [editions, tiles, about] = await Promise.all([ask("v1/editions"), ask("tiles.json"), ask("page.json")]);
+  Object.assign(context, { edition: editions[0], tiles, about });
+}
+
+function listen(map) {
+  const canvas = map.getCanvas();
+  canvas.setAttribute("aria-label", say("map"));
+  canvas.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") press(map.getCenter());
+  });
+  map.on("click", (event) => {
+    const faults = map.getLayer("fault-points") && view.faults ? map.queryRenderedFeatures(event.point, { layers: ["fault-points"] }) : [];
+    if (faults.length) {
+      openTab("check");
+      openFinding(faults[0].properties.number);
+    } else press(event.lngLat);
+  });
   map.on("zoomend", legend);
-  map.on("error", (event) => console.warn(event.error && event.error.message));
-  map.once("idle", () => { document.body.dataset.ready = "yes"; });
-  byId("imagery").hidden = !imagery;
-  byId("imagery-on").addEventListener("change", (event) => dim(map, event.target.checked));
-  legend();
+  openTip((level, { properties }) => [
+    Object.assign(document.createElement("b"), { textContent: properties.name || properties.code }),
+    `${say(level)} · ${say("households")} ${number(properties.households)}`,
+  ]);
 }
 
 // ---- asking
 
-async function locate(lngLat) {
-  const mine = ++state.asked;
-  await trying(async () => {
-    const place = await ask("v1/locate", { lon: lngLat.lng, lat: lngLat.lat, datum: "cgcs2000" });
-    const codes = place.microgrid_code ? [place.microgrid_code, place.grid_code] : [];
-    const [unit, grid] = await Promise.all(codes.map((code) => ask(`v1/units/${code}`)));
-    if (mine === state.asked) show({ place, lngLat, unit, grid });
-  });
+function press({ lng, lat }) {
+  lookUp({ lon: lng, lat, datum: "cgcs2000" }, clickedLevel()).catch(fail);
 }
 
-async function pick(code) {
-  const mine = ++state.asked;
-  await trying(async () => {
-    const unit = await ask(`v1/units/${encodeURIComponent(code)}`);
-    if (mine !== state.asked) return;
-    show({ unit });
-    const [west, south, east, north] = unit.bbox;
-    state.map.fitBounds([[west, south], [east, north]], { padding: padding(), maxZoom: 16 });
-  });
+async function lookUp(position, level) {
+  const mine = ++context.asked;
+  const [place, spot] = await Promise.all([ask("v1/locate", position), onMap(position)]);
+  const link = place.chain.find((each) => each.level === level) || place.chain.at(-1);
+  const unit = link ? await ask(`v1/units/${link.code}`) : null;
+  if (mine !== context.asked) return null;
+  show({ place, unit, spot, position: [position.lon, position.lat] });
+  return { unit, spot };
 }
 
-async function trying(work) {
+// The panel of coordinates: the finest unit, and the map goes there.
+async function look(position) {
+  const found = await lookUp(position, "microgrid");
+  if (found?.unit) flyTo(found.unit.bbox);
+}
+
+async function pick(code, move = true) {
+  const mine = ++context.asked;
   try {
-    await work();
-    notice("");
+    const unit = await ask(`v1/units/${encodeURIComponent(code)}`);
+    if (mine !== context.asked) return;
+    show({ unit });
+    if (move) flyTo(unit.bbox);
   } catch (error) {
-    notice(say("failed") + error.message);
+    if (error.code === "unknown_code") {
+      toast("unit", say("unitGone", { code }));
+      close();
+    } else fail(error);
   }
 }
 
 // ---- showing
 
 function show(found) {
-  state.found = found;
-  showPlace(found, pick);
-  const features = [found.grid, found.unit].filter(Boolean);
-  draw(features);
+  context.found = found;
+  if (window.innerWidth <= 760) openTab("");
+  place();
+  draw("picked", found.unit ? [found.unit] : []);
+  draw("spot", found.spot ? [{ type: "Feature", properties: {}, geometry: { type: "Point", coordinates: found.spot } }] : []);
+  remember("unit", found.unit?.id || "");
 }
 
-function clear() {
-  state.asked++;
-  state.found = null;
+function place() {
+  showPlace(context.found, { pick, hasIncidents: context.about.incidents });
+}
+
+function close() {
+  context.asked++;
+  context.found = null;
   byId("panel").hidden = true;
-  draw([]);
+  draw("picked", []);
+  draw("spot", []);
+  remember("unit", "");
 }
 
-function draw(features) {
-  const source = state.map.getSource("picked");
-  if (source) source.setData({ type: "FeatureCollection", features });
+// What is seen has changed: the map is painted anew, and the controls too unless they are in use.
+function changed(controls = true) {
+  repaint();
+  if (controls) {
+    showLayers(context, changed);
+    showIncidents(context);
+  }
+  remember("level", view.level === "auto" ? "" : view.level);
+  legend();
 }
 
 function legend() {
-  const level = filledLevel(state.map.getZoom());
-  showLegend(level, state.tiles.households_breaks[level]);
+  if (context.tiles) showLegend(context.tiles, zoom(), warnings(), () => nearer(context));
 }
 
-function translate() {
+function words() {
   document.documentElement.lang = current();
+  for (const each of document.querySelectorAll("[data-say]")) each.textContent = say(each.dataset.say);
+  for (const each of document.querySelectorAll("[data-title]")) {
+    each.title = say(each.dataset.title);
+    each.setAttribute("aria-label", each.title);
+  }
   byId("language").textContent = say("language");
+  byId("language").lang = current() === "zh" ? "en" : "zh";
   byId("query").placeholder = say("search");
   byId("query").setAttribute("aria-label", say("search"));
-  byId("imagery-text").textContent = say("imagery");
-  if (!state.edition) return;
-  const { city, counts } = state.edition;
+  byId("tabs").setAttribute("aria-label", say("layers"));
+  showPoint({ look, centre: () => context.map.getCenter() });
+  if (!context.edition) return;
+  const { city, counts, id, imagery_source: source } = context.edition;
   byId("city").textContent = document.title = city;
   byId("counts").textContent = say("counts", { grid: number(counts.grid), microgrid: number(counts.microgrid) });
-  byId("source").textContent = say("source", { source: state.edition.imagery_source });
-  showCoverage(state.coverage, state.edition);
-  if (state.map) legend();
-  if (state.found) showPlace(state.found, pick);
+  byId("source").textContent = `${say("edition")} ${id} · ${say("source", { source })}`;
+  context.map?.getCanvas().setAttribute("aria-label", say("map"));
+  showLayers(context, changed);
+  showCheck();
+  showIncidents(context);
+  legend();
+  if (context.found) place();
 }
 
-function notice(text) {
-  byId("notice").textContent = text;
-  byId("notice").hidden = !text;
+// ---- tabs, keys, address
+
+function openTabs() {
+  for (const tab of byId("tabs").children) {
+    tab.addEventListener("click", () => {
+      const again = tab.getAttribute("aria-selected") === "true" && window.innerWidth <= 760;
+      openTab(again ? "" : tab.dataset.tab);
+    });
+  }
+  byId("tabs").addEventListener("keydown", (event) => {
+    const all = [...byId("tabs").children];
+    const to = all.indexOf(document.activeElement) + ({ ArrowRight: 1, ArrowLeft: -1 }[event.key] || 0);
+    if (!["ArrowRight", "ArrowLeft"].includes(event.key)) return;
+    const next = all[(to + all.length) % all.length];
+    next.focus();
+    openTab(next.dataset.tab);
+  });
+  const asked = recall("tab");
+  openTab(TABS.includes(asked) ? asked : window.innerWidth <= 760 ? "" : "layers");
 }
 
-function padding() {
-  const wide = window.innerWidth > 700;
-  return wide ? { top: 90, left: 40, right: 40, bottom: 40 } : { top: 120, left: 15, right: 15, bottom: 120 };
+function openTab(name) {
+  for (const tab of byId("tabs").children) {
+    const on = tab.dataset.tab === name;
+    tab.setAttribute("aria-selected", String(on));
+    tab.tabIndex = on || (!name && tab.dataset.tab === TABS[0]) ? 0 : -1;
+    byId(tab.dataset.tab).hidden = !on;
+  }
+  document.body.dataset.tab = name;
+  byId("panels").scrollTop = 0;
+  remember("tab", name === "layers" ? "" : name);
+  if (name === "incidents" && context.about?.incidents && view.theme !== "warnings") switchWarnings(true, context).catch(fail);
 }
 
-// ---- searching
-
-function openSearch() {
-  const input = byId("query"), list = byId("results");
-  let timer = 0, last = "";
-  input.addEventListener("input", () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => trying(search), 200);
-  });
-  input.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") open([]);
-    if (event.key === "Enter") (list.querySelector("button") || input).click();
-    if (event.key === "ArrowDown") list.querySelector("button")?.focus();
-  });
-  list.addEventListener("keydown", (event) => {
-    const row = event.target.closest("li");
-    const next = { ArrowDown: row.nextElementSibling, ArrowUp: row.previousElementSibling }[event.key];
-    if (event.key === "Escape") { open([]); input.focus(); }
-    next?.querySelector("button")?.focus();
-  });
-  document.addEventListener("click", (event) => {
-    if (!byId("search").contains(event.target)) open([]);
-  });
-
-  async function search() {
-    const text = (last = input.value.trim());
-    const found = text ? await ask("v1/search", { q: text, limit: 12 }) : [];
-    if (text !== last) return;
-    open(found.map(row), text && !found.length ? [element("li", say("nothing"), "empty")] : []);
+function keys(event) {
+  const typing = event.target.closest("input, select, textarea, dialog");
+  if (event.key === "/" && !typing) {
+    event.preventDefault();
+    byId("query").focus();
+    byId("query").select();
+  } else if (event.key === "Escape" && !event.target.closest("dialog")) {
+    if (!byId("panel").hidden) close();
+    else if (window.innerWidth <= 760) openTab("");
+    else document.activeElement?.blur();
   }
+}
 
-  function row(unit) {
-    const item = element("li"), button = element("button");
-    button.type = "button";
-    const parents = (unit.parents || []).slice(1).map((each) => each.name).join(" / ");
-    button.append(element("span", say(unit.level), "kind"), element("b", unit.name), element("span", unit.code, "code"), element("span", parents, "parents"));
-    button.addEventListener("click", () => { open([]); pick(unit.code); });
-    item.append(button);
-    return item;
-  }
+function returned() {
+  const code = recall("unit");
+  if (code && code !== context.found?.unit?.id) pick(code, false);
+  if (TABS.includes(recall("tab"))) openTab(recall("tab"));
+  if (recall("lang") && recall("lang") !== current()) { toggle(); words(); }
+}
 
-  function open(rows, empty = []) {
-    list.replaceChildren(...rows, ...empty);
-    list.hidden = !list.children.length;
-    input.setAttribute("aria-expanded", String(!list.hidden));
+async function askKey() {
+  const dialog = byId("key");
+  if (!dialog.open) dialog.showModal();
+  const given = await new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true }));
+  if (given !== "ok" || !byId("key-text").value) return false;
+  keepKey(byId("key-text").value.trim());
+  byId("key-text").value = "";
+  return true;
+}
+
+// ---- a service that went, an edition that changed
+
+async function watch() {
+  if (!context.edition) return;
+  let ready;
+  try {
+    ready = await ask("readyz");
+  } catch (error) {
+    if (error.status === 0 && !gone) fail(error);
+    gone ||= error.status === 0;
+    return;
   }
+  if (gone) {
+    gone = false;
+    dismiss("gone");
+    toast("back", say("back"), { calm: true });
+  }
+  if (ready.revision !== context.edition.revision) await replaced().catch(fail);
+}
+
+async function replaced() {
+  await load();
+  await renew(context.tiles);
+  words();
+  changed();
+  toast("edition", say("newEdition", { id: context.edition.id }), { calm: true, lasting: true });
+  if (context.found?.unit) pick(context.found.unit.id, false);
+  beginCheck(showCheck).catch(fail);
+  await beginIncidents(context);
+  if (view.theme === "warnings") await count(context);
 }
