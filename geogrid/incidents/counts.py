@@ -107,7 +107,9 @@ def _given(located: pd.DataFrame, column: str) -> pd.Series:
 
 def _raised(codes: pd.Series, below: str, edition: Edition, level: str) -> pd.Series:
     """Return the units of `level` in which the units `codes` of `below` lie."""
-    unknown = codes[~codes.isin(edition.units[below]["code"])]
+    # An index of plain objects: a test of text columns for 100,000 codes takes 30 times as long.
+    known = pd.Index(edition.units[below]["code"].to_numpy(object))
+    unknown = codes[known.get_indexer(codes.to_numpy(object)) < 0]
     if len(unknown):
         raise UnknownCodeError(
             f"{unknown.nunique()} {below} codes, such as {unknown.iloc[0]}, are not in edition "

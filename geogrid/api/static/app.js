@@ -87,7 +87,8 @@ function press({ lng, lat }) {
 
 async function lookUp(position, level) {
   const mine = ++context.asked;
-  const [place, spot] = await Promise.all([ask("v1/locate", position), onMap(position)]);
+  const place = await ask("v1/locate", position);
+  const spot = await onMap(position);
   const link = place.chain.find((each) => each.level === level) || place.chain.at(-1);
   const unit = link ? await ask(`v1/units/${link.code}`) : null;
   if (mine !== context.asked) return null;

@@ -99,7 +99,7 @@ function row(each) {
   const press = button("", () => select(each.number));
   press.dataset.number = each.number;
   press.className = state.marked === each.number ? "on" : "";
-  const codes = each.codes.slice(0, 3).map(dashed).join("、") + (each.codes.length > 3 ? " …" : "");
+  const codes = each.codes.slice(0, 3).map(dashed).join(current() === "zh" ? "、" : ", ") + (each.codes.length > 3 ? " …" : "");
   const size = each.area_m2 ? `${area(each.area_m2)} · ${say("width")} ${metres(each.width_m)}` : "";
   const dot = element("i");
   dot.style.background = SEVERITIES[each.severity];

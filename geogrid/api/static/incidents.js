@@ -2,7 +2,7 @@
 
 import { LEVELS, minZoom, view, WARNINGS } from "./cartography.js";
 import { button, byId, choice, element, select } from "./dom.js";
-import { flyTo, warn } from "./map.js";
+import { flyTo, warn, zoom } from "./map.js";
 import { ask } from "./service.js";
 import { announce, fail } from "./toasts.js";
 import { dashed, number, say } from "./words.js";
@@ -21,7 +21,7 @@ export function warnings() {
 export async function beginIncidents(context) {
   state.answer = null;
   state.summary = context.about.incidents ? await ask("v1/incidents") : null;
-  question.level ||= context.edition.counts.county > 1 ? "township" : "village";
+  question.level ||= zoom() >= minZoom(context.tiles, "village") ? "village" : "township";
 }
 
 // Colour the map by warnings, or by households again.
@@ -34,13 +34,13 @@ export async function switchWarnings(on, context) {
 export async function count(context) {
   const mine = ++state.asked;
   try {
-    const warn = question.method === "absolute" ? question.values : question.method;
+    const scale = question.method === "absolute" ? question.values : question.method;
     const { level, from, to, measure, least, category } = question;
-    const answer = await ask("v1/incidents/stats", { level, from, to, measure, warn, least, category });
+    const answer = await ask("v1/incidents/stats", { level, from, to, measure, warn: scale, least, category });
     if (mine !== state.asked) return;
     Object.assign(state, { answer, failed: null });
     view.warned = { level, others: answer.others, measure };
-    await paintWarnings(level, answer);
+    await warn(level, answer.units);
     announce(say("total", { n: number(answer.incidents) }));
   } catch (error) {
     if (mine !== state.asked) return;
@@ -125,6 +125,9 @@ function result(context) {
   if (!answer || view.theme !== "warnings") return [];
   const made = [element("p", `${say("total", { n: number(answer.incidents) })} · ${say("unplaced", { n: number(answer.unplaced) })}`, "sum")];
   const why = answer.no_thresholds_en && answer[document.documentElement.lang === "zh" ? "no_thresholds_zh" : "no_thresholds_en"];
+  if (zoom() < minZoom(context.tiles, answer.level)) {
+    made.push(element("p", say("zoomIn", { level: say(answer.level) }), "advice"), button(say("zoomTo"), () => nearer(context), "wide"));
+  }
   if (why) made.push(element("p", why, "advice"));
   const order = Object.keys(WARNINGS);
   const hot = answer.units.filter((unit) => order.indexOf(unit.warning) >= 0 && order.indexOf(unit.warning) < 4);
@@ -144,10 +147,6 @@ function row(unit, context) {
   const rate = unit.rate === null ? "" : `${number(unit.rate, 2)} ${say("perThousand")}`;
   press.append(dot, element("b", unit.name), element("span", n, "n"), element("span", dashed(unit.code), "code"), element("span", rate, "note"));
   return element("li", "", "", press);
-}
-
-async function paintWarnings(level, answer) {
-  await warn(level, answer.units);
 }
 
 function input(type, name, value, change, hint = "") {

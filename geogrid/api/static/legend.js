@@ -23,10 +23,12 @@ function households(level, breaks) {
 
 function warnings(found, level, nearer) {
   const list = element("ol");
+  // The least number of incidents that reaches a threshold between two numbers.
+  const least = (value) => (found.thresholds.measure === "count" ? Math.ceil(value) : value);
   const values = found.thresholds && Object.entries(found.thresholds.values).reverse();
   for (const [k, [colour, value]] of (values || []).entries()) {
     const above = k ? values[k - 1][1] : Infinity;
-    list.append(row(WARNINGS[colour], say(colour), value === above ? say("noUnits") : say("atLeast", { n: number(value, 2) }), found.warnings[colour]));
+    list.append(row(WARNINGS[colour], say(colour), least(value) === least(above) ? say("noUnits") : say("atLeast", { n: number(least(value), 2) }), found.warnings[colour]));
   }
   if (found.thresholds) list.append(row(WARNINGS.none, say("noWarning"), "", found.warnings.none));
   list.append(row("", say("no_data"), "", found.warnings.no_data ?? 0));

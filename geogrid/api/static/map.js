@@ -118,7 +118,8 @@ export function openTip(text) {
     tip.hidden = !feature;
     if (!feature) return;
     tip.replaceChildren(...text(level, feature));
-    const right = point.x > map.getContainer().clientWidth - 240;
+    const taken = byId("panel").hidden ? 0 : byId("panel").clientWidth + 24;
+    const right = point.x > map.getContainer().clientWidth - taken - 240;
     tip.style.transform = `translate(${point.x + (right ? -12 : 14)}px, ${point.y + 14}px) translateX(${right ? -100 : 0}%)`;
   }
 }

@@ -21,6 +21,11 @@ export function pairOf(text) {
   return turned ? numbers.reverse() : numbers;
 }
 
+// In China a longitude is never a latitude: 73 to 135 and 3 to 54 degrees do not overlap.
+function isSwapped(lon, lat) {
+  return lon >= 3 && lon <= 54 && lat >= 73 && lat <= 135;
+}
+
 export function showPoint({ look, centre }) {
   const form = element("form", "", "group");
   const input = element("input");
@@ -56,16 +61,18 @@ export function showPoint({ look, centre }) {
   async function submit(pair = pairOf(typed.text)) {
     if (!pair) return advise(say("notPair"));
     if (!typed.datum) return advise(say("datumMissing"));
-    advise();
     const [lon, lat] = pair;
-    try {
-      await look({ lon, lat, datum: typed.datum });
-    } catch (error) {
-      if (error.code !== "swapped") return advise(error.text || error.message);
-      advise(say("swapped"), button(say("swap", { lon: lat, lat: lon }), () => {
+    if (isSwapped(lon, lat)) {
+      return advise(say("swapped"), button(say("swap", { lon: lat, lat: lon }), () => {
         input.value = typed.text = `${lat}, ${lon}`;
         submit([lat, lon]);
       }));
+    }
+    advise();
+    try {
+      await look({ lon, lat, datum: typed.datum });
+    } catch (error) {
+      advise(error.text || error.message);
     }
   }
 
