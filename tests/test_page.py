@@ -445,14 +445,14 @@ def shown(browser, address: str, **options: object) -> Iterator:
 
 
 def _wait_until_ready(server: subprocess.Popen, address: str) -> None:
-    for _ in range(600):
+    for _ in range(2400):  # kernels are compiled once, which takes a minute or more
         assert server.poll() is None, f"the service ended with {server.returncode}"
         try:
             with urllib.request.urlopen(address):
                 return
         except OSError:
             time.sleep(0.1)
-    pytest.fail("the service is not ready after a minute")
+    pytest.fail("the service is not ready after four minutes")
 
 
 def _write_image(path: Path, edition: Edition) -> None:
@@ -485,14 +485,9 @@ CLASSES = ("#fdf6d8", "#bfe0c2", "#73bfc2", "#3a8fbf", "#2a5b9c")
 
 def settled(page) -> dict[str, int]:
     """Return how many pixels of the map have each colour once it stands still."""
-    last: dict[str, int] = {}
-    for _ in range(40):
-        page.wait_for_timeout(120)
-        now = page.evaluate(COLOURS)
-        if now == last:
-            return now
-        last = now
-    return last
+    page.wait_for_timeout(250)  # until it begins to move
+    page.wait_for_selector("body[data-idle]")
+    return page.evaluate(COLOURS)
 
 
 def test_page_paints_the_grids_in_the_classes_of_the_legend(browser, service):
@@ -679,7 +674,7 @@ def test_incidents_have_a_legend_and_no_data_is_not_no_warning(browser, service)
         page.wait_for_selector("#incidents .advice")
         assert "holds none of these days" in page.inner_text("#incidents .advice")
         hatched = settled(page)
-        assert hatched.get("#8c949a", 0) > 10_000
+        assert hatched.get("#8c949a", 0) > 2000
         assert hatched.get("#f4f6f7", 0) < 100
         page.uncheck("#warned-on")
         assert "Households" in page.inner_text("#legend")
@@ -699,7 +694,8 @@ def test_imagery_and_basemap_lie_below_and_the_key_stays_at_the_service(browser,
         assert tile.value.ok
         assert page.locator("#layers input[type=range]").count() == 2
         page.uncheck("#imagery-on")
-        page.check("#layers input[value=vec]")
+        with page.expect_response(lambda answer: "/basemap/vec/" in answer.url):
+            page.check("#layers input[value=vec]")
         page.locator("#layers .slider input").last.fill("0")
         assert settled(page).get("#14788c", 0) > 100_000
         assert any("/basemap/vec/" in url for url in asked)

@@ -90,7 +90,7 @@ class Selection(BaseModel):
     rule: str | None = Field(None, max_length=40)
     offset: int = Field(0, ge=0, le=10_000_000)
     limit: int = Field(1_000, ge=1, le=5_000)
-    wait: float = Field(20, ge=0, le=25, description=_WAIT)
+    wait: float = Field(5, ge=0, le=25, description=_WAIT)
 
 
 async def _checks(request: Request) -> Checks:
@@ -105,7 +105,7 @@ Known = Annotated[Checks, Depends(_checks)]
 
 
 @router.get("/coverage", responses={202: {"model": Coverage, "description": "Still checking."}})
-async def coverage(data: Data, checks: Known, response: Response, wait: Wait = 20.0) -> Coverage:
+async def coverage(data: Data, checks: Known, response: Response, wait: Wait = 5.0) -> Coverage:
     """Return counts, coverage rates and a summary of findings; the check runs once a revision.
 
     While it runs the answer is 202 with `state` `checking`.

@@ -10,7 +10,7 @@ export const SEVERITIES = { error: "#c2185b", warning: "#b26a00", note: "#546e7a
 const LINE = "#22303a";
 const MARK = "#d9480f";
 const FONTS = ["Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "sans-serif"];
-const AUTO = [["township", 0], ["grid", 10], ["microgrid", 14]]; // coloured from which zoom
+const CLOSE = 14; // from this zoom on micro-grids are coloured, where nobody chose a level
 const LAST = 24;
 
 // What the reader chose to see; the map is painted from it and from nothing else.
@@ -28,7 +28,7 @@ export function minZoom(tiles, level) {
 function ranges(tiles) {
   const first = (level) => minZoom(tiles, level);
   if (view.theme === "warnings") return [[view.warned.level, first(view.warned.level), LAST]];
-  if (view.level === "auto") return AUTO.map(([level, from], k) => [level, from, AUTO[k + 1]?.[1] ?? LAST]);
+  if (view.level === "auto") return [["township", 0, first("grid")], ["grid", first("grid"), CLOSE], ["microgrid", CLOSE, LAST]];
   const wanted = LEVELS.slice(0, LEVELS.indexOf(view.level) + 1);
   const all = wanted.map((level, k) => [level, first(level), Math.min(LAST, ...wanted.slice(k + 1).map(first))]);
   return all.filter(([, from, to]) => from < to);

@@ -10,6 +10,7 @@ import { area, current, dashed, metres, number, percent, say } from "./words.js"
 const PAGE = 200; // rows at once
 const DRAWN = 5000; // places on the map
 const AROUND = 0.0006; // degrees: what is shown around a place without an extent
+const PAUSE = 1500; // milliseconds between two questions while the check runs
 const KINDS = ["error", "warning", "note"];
 
 const state = { coverage: null, failed: null, severity: "", rows: [], matched: 0, marked: -1, asked: 0 };
@@ -20,11 +21,12 @@ export async function beginCheck(changed) {
   Object.assign(state, { coverage: null, failed: null, rows: [], matched: 0, marked: -1 });
   changed();
   try {
-    let coverage;
-    do {
-      coverage = await ask("v1/coverage", { wait: 20 });
-      if (mine !== state.asked) return;
-    } while (coverage.state !== "done");
+    let coverage = await ask("v1/coverage", { wait: 1 });
+    while (coverage.state !== "done") {
+      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      coverage = await ask("v1/coverage", { wait: 1 });
+    }
+    if (mine !== state.asked) return;
     state.coverage = coverage;
     if (coverage.n_findings) await drawAll();
     else await Promise.all([draw("faults", []), draw("shapes", [])]);

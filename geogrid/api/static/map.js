@@ -36,6 +36,8 @@ export function openMap(found, about, imagery) {
   ready = new Promise((resolve) => map.once("load", resolve));
   ready.then(() => { map.addImage("hatching", hatching()); repaint(); });
   map.once("idle", () => { document.body.dataset.ready = "yes"; });
+  map.on("render", () => { delete document.body.dataset.idle; });
+  map.on("idle", () => { document.body.dataset.idle = "yes"; });
   map.on("styleimagemissing", () => map.hasImage("hatching") || map.addImage("hatching", hatching()));
   map.on("error", failed);
   return map;
