@@ -15,17 +15,12 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-<<<<<<< HEAD
+import cv2
 import folium
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-=======
-import cv2
-import geopandas as gpd
-import numpy as np
 import planted
->>>>>>> e483cbc (Test the page in a browser: keyboard, positions, findings, incidents, basemap, phones, contrast, another edition)
 import pytest
 import rasterio
 import shapely
