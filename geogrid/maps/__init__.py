@@ -10,6 +10,7 @@ from geogrid.maps.city import GridMap, balance_map, coverage_map, map_of, shown,
 from geogrid.maps.classes import Classes, classes_of
 from geogrid.maps.compare import compare_map
 from geogrid.maps.layers import GridLayer
+from geogrid.maps.notebook import widget
 from geogrid.maps.page import offline, save
 from geogrid.maps.pictures import SUFFIXES as PICTURES
 from geogrid.maps.pictures import Picture, picture
@@ -18,4 +19,5 @@ from geogrid.maps.sheet import Sheet
 __all__ = [
     "PICTURES", "Classes", "GridLayer", "GridMap", "Picture", "Sheet", "balance_map", "classes_of",
     "compare_map", "coverage_map", "map_of", "offline", "picture", "save", "shown", "warning_map",
+    "widget",
 ]  # fmt: skip

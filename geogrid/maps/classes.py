@@ -130,6 +130,18 @@ def classes_of(edition: Edition, colour: Colour, level: str = "auto") -> Classes
     return _of_values(edition.units[chosen][colour], chosen, title)
 
 
+def shared_classes(tables: Sequence[pd.DataFrame], column: str, level: str) -> list[Classes]:
+    """Return the classes of several tables of one level by the same limits, colours and legend."""
+    if column not in UNIT_COLUMNS:
+        raise UsageError(f"color={column!r}: expected a column, {', '.join(UNIT_COLUMNS)}")
+    values = pd.concat([table[column] for table in tables], ignore_index=True)
+    found = _of_values(
+        values, level, f"{LEVEL_NAMES_ZH[level]}{_COLUMN_TITLES.get(column, column)}"
+    )
+    ends = np.cumsum([len(table) for table in tables])[:-1]
+    return [replace(found, values=part) for part in np.split(found.values, ends)]
+
+
 def _level_of(edition: Edition, series: pd.Series, level: str) -> str:
     """Return the level that the codes belong to."""
     codes = pd.Index(series.index)
@@ -169,8 +181,9 @@ def _of_numbers(numbers: NDArray[np.float64], level: str, title: str) -> Classes
     if len(different) <= len(SEQUENTIAL):
         found = np.searchsorted(different, numbers[known])
     else:
-        bins = mapclassify.Quantiles(numbers[known], k=len(SEQUENTIAL)).bins
-        found = np.searchsorted(np.unique(bins), numbers[known])
+        shares = np.arange(1, len(SEQUENTIAL) + 1) / len(SEQUENTIAL)
+        bins = np.unique(np.quantile(numbers[known], shares))
+        found = mapclassify.UserDefined(numbers[known], bins).yb
         found = np.unique(found, return_inverse=True)[1]  # a class may be empty where values repeat
     classes[known] = found
     n = int(found.max()) + 1

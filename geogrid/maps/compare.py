@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from geogrid.coverage.edges import HalfEdges, half_edges, match
 from geogrid.edition import Edition, to_degrees
 from geogrid.maps.city import GridMap, controlled
+from geogrid.maps.classes import shared_classes
 from geogrid.maps.layers import Call, GridLayer, LineLayer
 
 _GONE = "#c2185b"
@@ -44,10 +45,12 @@ def compare_map(old: Edition, new: Edition, *, color: str = "kind") -> GridMap:
         f"micro-grids became {len(fresh):,}"
     )
     canvas = GridMap(new, f"{new.info.city} 两版对比 Two editions", said)
-    after = GridLayer(new, color=color, name=f"新版 New: {new.info.id}", opacity=1.0)
     part = _part(old, new, changed)
-    before = GridLayer(part, color=color, name=f"旧版 Old: {old.info.id}", opacity=1.0)
-    before.style["legend"] = False
+    tables = [new.units["microgrid"], part.units["microgrid"]]
+    classes = shared_classes(tables, color, "microgrid")
+    after = GridLayer(new, color=classes[0], name=f"新版 New: {new.info.id}", opacity=1.0)
+    before = GridLayer(part, color=classes[1], name=f"旧版 Old: {old.info.id}", opacity=1.0)
+    before.style |= {"legend": False, "labels": False, "part": True}
     for layer in (after, before):
         layer.add_to(canvas)
     gone, added = moved_borders(old, new)

@@ -15,6 +15,8 @@ _WIDTH = 1600
 """Pixels of the longer side: half a megabyte as JPEG."""
 
 _QUALITY = 72
+_BARE = np.array([238, 241, 243], np.uint8)
+"""Colour where there is no imagery: the map's own ground."""
 _MERCATOR = "EPSG:3857"
 
 
@@ -32,7 +34,7 @@ def overlay(edition: Edition, imagery: Path | str) -> ImageOverlay:
     source = open_imagery(imagery, _MERCATOR, resolution=max(right - left, high - low) / _WIDTH)
     window = source.lattice.window((left, low, right, high))
     rgb, known = source.read(window)
-    rgb = np.where(known[..., None], rgb, np.uint8(238))
+    rgb = np.where(known[..., None], rgb, _BARE)
     jpeg = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
     data = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
     bounds = source.lattice.bounds(window)

@@ -184,7 +184,7 @@
   }
 
   async function unpack(text) {
-    const raw = await gunzip(await bytes(text));
+    const raw = await gunzip(typeof text === "string" ? await bytes(text) : text);
     const size = new DataView(raw.buffer, raw.byteOffset).getUint32(0, true);
     const header = JSON.parse(new TextDecoder().decode(raw.subarray(4, 4 + size)));
     if (header.version !== 1) throw new Error(`map data of version ${header.version}, expected 1`);
@@ -686,12 +686,14 @@
 
     _stroke(context, view, scale, depth) {
       const { city } = this, raster = this._raster, { screen, kept } = raster, box = city.arcBox;
-      const size = (city.size[depth] * scale) / view.ratio;
-      if (size < LINES[depth].from || depth > this._depth) return;
+      // The outline of a part of a city is a border like any other.
+      const as = depth === 0 && this.style.part ? city.levels.length - 1 : depth;
+      const size = (city.size[as] * scale) / view.ratio;
+      if (size < LINES[as].from || as > this._depth) return;
       const below = depth < this._lowest(scale, view.ratio); // upper borders grow as one comes nearer
       context.strokeStyle = this.style.line || LINE;
-      context.globalAlpha = LINES[depth].alpha;
-      context.lineWidth = LINES[depth].width * view.ratio * (below && depth > 0 && size > 400 ? 1.5 : 1);
+      context.globalAlpha = LINES[as].alpha;
+      context.lineWidth = LINES[as].width * view.ratio * (below && depth > 0 && size > 400 ? 1.5 : 1);
       context.beginPath();
       const { x, y } = raster.view;
       let n = 0;
@@ -936,6 +938,7 @@
     });
     map.on("popupclose", (event) => { if (event.popup === popup) unselect(); });
     state.select = select;
+    state.selected = () => selected && { code: selected.layer.code(selected.hit) };
     state.unselect = () => popup.remove();
     return state;
   }
@@ -1061,6 +1064,54 @@
     return L.polyline(latlngs, { renderer: L.canvas({ padding: 0.3 }), interactive: false, smoothFactor: 0.5, ...style });
   }
 
+  // ---- the map as a widget of a notebook: what Python sets is shown, what is done here is told
+
+  function live(model, shell) {
+    const raw = (name) => { const v = model.get(name); return new Uint8Array(v.buffer, v.byteOffset, v.byteLength); };
+    const digest = model.get("digest");
+    (window.geogridData = window.geogridData || {})[digest] = raw("payload");
+    const map = L.map(shell, { zoomSnap: 0.5, minZoom: 6, maxZoom: 19, attributionControl: false });
+    const corners = ([west, south, east, north]) => [[south, west], [north, east]];
+    map.fitBounds(corners(model.get("bounds")), { animate: false });
+    L.control.scale({ imperial: false }).addTo(map);
+    const layer = new GridLayer(digest, { ...model.get("style"), classes: raw("classes") }).addTo(map);
+    const tell = (name, value) => {
+      if (JSON.stringify(model.get(name)) === JSON.stringify(value)) return;
+      model.set(name, value);
+      model.save_changes();
+    };
+    const view = () => {
+      const b = map.getBounds();
+      return [b.getWest(), b.getSouth(), b.getEast(), b.getNorth()];
+    };
+    let coming = null; // several changes of one turn are one recolouring
+    const recolour = () => {
+      if (!coming) coming = layer.ready.then(() => {
+        coming = null;
+        return layer.recolour({ ...model.get("style"), classes: raw("classes") });
+      });
+    };
+    model.on("change:classes change:style", recolour);
+    const found = (code) => code === ((pointer(map).selected() || {}).code || "");
+    const choose = () => {
+      const code = model.get("selected");
+      if (found(code)) return;
+      if (code) layer.ready.then(() => go(map, layer, code)); else pointer(map).unselect();
+    };
+    model.on("change:selected", choose);
+    model.on("change:bounds", () => {
+      const wanted = model.get("bounds");
+      if (wanted.length === 4 && JSON.stringify(wanted) !== JSON.stringify(view())) map.fitBounds(corners(wanted), { animate: false });
+    });
+    map.on("geogrid:select", (event) => tell("selected", event.code));
+    map.on("geogrid:hover", (event) => tell("hover", event.code));
+    map.on("moveend", () => tell("bounds", view()));
+    const watch = new ResizeObserver(() => map.invalidateSize({ animate: false }));
+    watch.observe(shell);
+    if (model.get("selected")) choose();
+    return () => { watch.disconnect(); map.remove(); };
+  }
+
   // ---- markers without image files, in the form that folium asks for
 
   const PINS = {
@@ -1087,6 +1138,6 @@
   L.geogrid = {
     layer: (digest, style) => new GridLayer(digest, style),
     points: (packed, style) => new PointLayer(packed, style),
-    furnish, go, gunzip, inflate, lines, list, offline, pointer, swipe, unpack,
+    furnish, go, gunzip, inflate, lines, list, live, offline, pointer, swipe, unpack,
   };
 })(window.L);
