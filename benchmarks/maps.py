@@ -44,7 +44,8 @@ LAYER = "window.LAYER = Object.values(window).find((v) => v && v._raster)"
 HOVER = """() => {
   const map = LAYER._map, size = map.getSize(), times = [];
   for (let k = 0; k < 300; k++) {
-    const at = map.containerPointToLatLng([(size.x * ((k * 37) % 300)) / 300, (size.y * ((k * 91) % 300)) / 300]);
+    const place = [(size.x * ((k * 37) % 300)) / 300, (size.y * ((k * 91) % 300)) / 300];
+    const at = map.containerPointToLatLng(place);
     const begun = performance.now(), hit = LAYER.find(at);
     if (hit) { LAYER.describe(hit); LAYER.lines(hit); }
     times.push(performance.now() - begun);
@@ -54,13 +55,17 @@ HOVER = """() => {
 
 PAN = """(by) => new Promise((resolve) => {
   const map = LAYER._map, begun = performance.now();
-  map.once("moveend", () => requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - begun))));
+  const done = () => setTimeout(() => resolve(performance.now() - begun));
+  map.once("moveend", () => requestAnimationFrame(done));
   map.panBy([by, by / 2], { animate: false });
 })"""
 
 CLASSES = """() => {
   const seen = new Uint32Array(256), { ids, view } = LAYER._raster;
-  for (let i = 0; i < view.width * view.height; i++) if (ids[i] >= 0) seen[LAYER._classes[LAYER.city.above[LAYER._depth][ids[i]]]]++;
+  const unit = LAYER.city.above[LAYER._depth];
+  for (let i = 0; i < view.width * view.height; i++) {
+    if (ids[i] >= 0) seen[LAYER._classes[unit[ids[i]]]]++;
+  }
   return LAYER.style.fills.map((_, k) => seen[k]);
 }"""
 
@@ -164,12 +169,12 @@ def _painting(path: Path, browser: Browser) -> Iterator[tuple[str, float, str]]:
     page.evaluate(LAYER)
     counts = page.evaluate(CLASSES)
     yield "pixels of the rarest class city-wide", min(counts), "pixels"
-    yield "pan city-wide, median of 9", _median(page.evaluate(PAN, 60) for _ in range(9)), "ms (goal 300)"  # fmt: skip
+    yield "pan city-wide, median of 9", _panned(page), "ms (goal 300)"
     hover = page.evaluate(HOVER)
     yield "hover city-wide, median", hover[len(hover) // 2], "ms (goal 5)"
     yield "hover city-wide, worst of 300", hover[-1], "ms"
     page.evaluate("LAYER._map.setView(LAYER._map.getCenter(), 14, { animate: false })")
-    yield "pan at zoom 14, median of 9", _median(page.evaluate(PAN, 60) for _ in range(9)), "ms (goal 60)"  # fmt: skip
+    yield "pan at zoom 14, median of 9", _panned(page), "ms (goal 60)"
     hover = page.evaluate(HOVER)
     yield "hover at zoom 14, median", hover[len(hover) // 2], "ms (goal 5)"
     slow, others = browser.page(slower=4)
@@ -179,9 +184,8 @@ def _painting(path: Path, browser: Browser) -> Iterator[tuple[str, float, str]]:
     yield "requests to other hosts", len(asked + others), "(goal 0)"
 
 
-def _median(values: Iterator[float]) -> float:
-    ordered = sorted(values)
-    return ordered[len(ordered) // 2]
+def _panned(page: Any) -> float:
+    return sorted(page.evaluate(PAN, 60) for _ in range(9))[4]
 
 
 # ---- JupyterLab: Shift+Enter to painted
@@ -192,15 +196,17 @@ CELLS = {
     "edition as a frame": "city",
 }
 
-NOTEBOOK = {
-    "cells": [
-        {"cell_type": "code", "execution_count": None, "id": f"c{k}", "metadata": {}, "outputs": [],
-         "source": source}
-        for k, source in enumerate(["import geogrid as gg\ncity = gg.open(CITY)\ngg.map(city)\nNone", *CELLS.values()])
-    ],
-    "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
-    "nbformat": 4, "nbformat_minor": 5,
-}  # fmt: skip
+
+def notebook_of(city: Path) -> dict[str, object]:
+    """Return a notebook that opens a city and then shows it in each way."""
+    opening = f"import geogrid as gg\ncity = gg.open({str(city)!r})\ngg.map(city)\nNone"
+    cells = [
+        {"cell_type": "code", "execution_count": None, "id": f"c{k}", "metadata": {},
+         "outputs": [], "source": source}
+        for k, source in enumerate([opening, *CELLS.values()])
+    ]  # fmt: skip
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
 
 
 def _jupyter(given: argparse.Namespace, browser: Browser) -> Iterator[tuple[str, float, str]]:
@@ -213,7 +219,7 @@ def _jupyter(given: argparse.Namespace, browser: Browser) -> Iterator[tuple[str,
         return
     folder = given.work / "notebooks"
     folder.mkdir(exist_ok=True)
-    text = json.dumps(NOTEBOOK).replace("CITY", json.dumps(str(given.city.resolve()))[1:-1].join(["'", "'"]))  # fmt: skip
+    text = json.dumps(notebook_of(given.city.resolve()))
     (folder / "map.ipynb").write_text(text, "utf-8")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -266,14 +272,11 @@ def _run(page: Any) -> None:
     page.keyboard.press("Shift+Enter")
 
 
-# Canvases that hold something, in the page and in its frames.
+# Canvases that are painted, in the page and in its frames.
 _OUTPUTS = """() => {
-  const pages = [document, ...[...document.querySelectorAll("iframe")].map((f) => f.contentDocument).filter(Boolean)];
-  return pages.flatMap((page) => [...page.querySelectorAll("canvas.geogrid-canvas")]).filter((canvas) => {
-    if (!canvas.width) return false;
-    const { data } = canvas.getContext("2d", { willReadFrequently: true }).getImageData(canvas.width / 2, canvas.height / 2, 9, 9);
-    return data.some((value) => value);
-  });
+  const frames = [...document.querySelectorAll("iframe")].map((each) => each.contentDocument);
+  const pages = [document, ...frames.filter(Boolean)];
+  return pages.flatMap((page) => [...page.querySelectorAll("canvas[data-painted]")]);
 }"""
 
 
@@ -288,7 +291,9 @@ RIVALS = {
     "folium GeoJson, style_function": """
 import folium
 m = folium.Map([33.6, 114.6], zoom_start=9, tiles=None, prefer_canvas=True)
-folium.GeoJson(frame, style_function=lambda f: {"fillColor": FILLS[f["properties"]["class"]], "weight": 0.3, "fillOpacity": 0.8}).add_to(m)
+def style(f):
+    return {"fillColor": FILLS[f["properties"]["class"]], "weight": 0.3, "fillOpacity": 0.8}
+folium.GeoJson(frame, style_function=style).add_to(m)
 m.save(out)
 """,
     "folium GeoJson": """
@@ -298,7 +303,8 @@ folium.GeoJson(frame).add_to(m)
 m.save(out)
 """,
     "geopandas.explore": """
-frame.explore("households", scheme="quantiles", k=6, tiles=None, prefer_canvas=True).save(out)
+options = {"scheme": "quantiles", "k": 6, "tiles": None, "prefer_canvas": True}
+frame.explore("households", **options).save(out)
 """,
     "lonboard": """
 from lonboard import Map, PolygonLayer

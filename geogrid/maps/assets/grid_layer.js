@@ -571,6 +571,7 @@
       const origin = map.getPixelOrigin().add(topLeft);
       this.paint(context, { ratio, width, height, x: origin.x * ratio, y: origin.y * ratio });
       this.took = performance.now() - begun;
+      if (this.painted) canvas.dataset.painted = Math.round(performance.now());
       if (this.painted) map.fire("geogrid:painted", { layer: this, took: this.took });
     },
 
