@@ -55,6 +55,14 @@ class Rings:
         owner = np.repeat(self.owners, np.diff(self.starts))[tail]
         return np.hstack([self.xy[tail], self.xy[tail + 1]]), owner
 
+    def shells(self) -> NDArray[np.bool_]:
+        """Tell shells from holes, by the way they run."""
+        x, y = (self.xy - np.repeat(self.xy[self.starts[:-1]], np.diff(self.starts), axis=0)).T
+        cross = np.append(x[:-1] * y[1:] - x[1:] * y[:-1], 0)
+        cross[self.starts[1:] - 1] = 0
+        shells: NDArray[np.bool_] = np.add.reduceat(cross, self.starts[:-1]) > 0
+        return shells
+
 
 @dataclass(frozen=True, slots=True)
 class EditionInfo:

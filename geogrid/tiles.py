@@ -18,7 +18,7 @@ from geogrid._kernels import clipping
 from geogrid._kernels import tiles as kernels
 from geogrid._kernels.locate import index_boxes
 from geogrid.codes import parent_level
-from geogrid.edition import Edition, Rings, to_degrees
+from geogrid.edition import Edition, to_degrees
 from geogrid.errors import UsageError
 
 MIN_ZOOMS = MappingProxyType(
@@ -87,6 +87,32 @@ class TileSet:
         require_tile(z, x, y)
         return kernels.encode_tile(*self._arrays, self._shown[z], (z, x, y)).tobytes()
 
+    def encode_level(self, level: str, z: int, x: int, y: int) -> bytes:
+        """Return the tile with one level only and no labels; empty below the level's zoom.
+
+        Raises
+        ------
+        UsageError
+            There is no such tile.
+        """
+        require_tile(z, x, y)
+        if z < MIN_ZOOMS[level]:
+            return b""
+        return _only(level, self.encode(z, x, y))
+
+    def limits(self, first_zoom: int) -> list[dict[str, object]]:
+        """Return which rows and columns hold something, as OGC API Tiles writes it."""
+        found: list[dict[str, object]] = []
+        for z in range(first_zoom, MAX_ZOOM + 1):
+            columns, rows = zip(*self.covering(z), strict=True)
+            found.append(
+                {
+                    "tileMatrix": str(z), "minTileRow": min(rows), "maxTileRow": max(rows),
+                    "minTileCol": min(columns), "maxTileCol": max(columns),
+                }
+            )  # fmt: skip
+        return found
+
     def covering(self, z: int) -> Iterator[tuple[int, int]]:
         """Yield columns and rows of the tiles of a zoom that the city's box touches."""
         west, south, east, north = self.bounds
@@ -148,21 +174,11 @@ def _polygons(edition: Edition, levels: Sequence[str]) -> kernels.Polygons:
         world=world,
         runs=clipping.box_runs(world),
         starts=starts.astype(np.int64),
-        shells=_shells(Rings(xy, starts, owners)),
+        shells=np.concatenate([rings.shells() for rings in parts]),
         firsts=firsts,
         boxes=_boxes(world, starts[firsts[:-1]]),
         points=to_world(shapely.get_coordinates(shapely.point_on_surface(polygons))),
     )
-
-
-def _shells(rings: Rings) -> NDArray[np.bool_]:
-    """Tell shells from holes by the way they run."""
-    xy = rings.xy - rings.xy.min(axis=0)  # so that products of floats are of small numbers
-    x, y = xy.astype(np.float64).T
-    cross = np.append(x[:-1] * y[1:] - x[1:] * y[:-1], 0.0)
-    cross[rings.starts[1:] - 1] = 0.0
-    shells: NDArray[np.bool_] = np.add.reduceat(cross, rings.starts[:-1]) > 0
-    return shells
 
 
 def _boxes(world: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -209,6 +225,22 @@ def _joined(messages: Sequence[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.in
     """Return messages one after the other, and where each starts."""
     starts = np.concatenate([[0], np.cumsum([len(message) for message in messages])])
     return np.array(bytearray(b"".join(messages))), starts.astype(np.int64)
+
+
+def _only(level: str, tile: bytes) -> bytes:
+    """Return the layer of a level out of a tile: its first field is its name."""
+    wanted, at = _framed(_NAME, level.encode()), 0
+    while at < len(tile):
+        size, shift, start = 0, 0, at + 1
+        while True:
+            size |= (tile[start] & 127) << shift
+            start, shift = start + 1, shift + 7
+            if tile[start - 1] < 128:
+                break
+        if tile.startswith(wanted, start):
+            return tile[at : start + size]
+        at = start + size
+    return b""
 
 
 def _short_names(edition: Edition, level: str) -> list[str]:

@@ -15,6 +15,7 @@ from geogrid.api import (
     basemap,
     batch,
     convert,
+    features,
     findings,
     incidents,
     jobs,
@@ -24,6 +25,7 @@ from geogrid.api import (
     pages,
     problems,
     tiles,
+    tilesets,
     units,
 )
 from geogrid.api.deps import Dataset, Served
@@ -82,7 +84,8 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
         **_NO_TELEMETRY,
     )
     routes = (
-        lookup, batch, jobs, convert, units, neighbours, findings, incidents, tiles, basemap,
+        lookup, batch, jobs, convert, units, neighbours, findings, incidents, features, tilesets,
+        tiles, basemap,
         operations, pages,
     )  # fmt: skip
     for each in routes:

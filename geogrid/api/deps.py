@@ -9,6 +9,7 @@ from starlette.types import Scope
 
 from geogrid import __version__, store
 from geogrid.api.answers import Answers
+from geogrid.api.collections import Collections
 from geogrid.api.directory import Directory
 from geogrid.api.imagery import Imagery
 from geogrid.api.metrics import Metrics
@@ -32,6 +33,7 @@ class Dataset:
         self.locator = Locator(edition)
         self.answers = Answers(edition, self.locator.index)
         self.tiles = TileSet(edition)
+        self.collections = Collections(edition)
         self._warm_up()
 
     @cached_property

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
 from geogrid.api.basemap import terms_of
 from geogrid.api.deps import Config, Data
+from geogrid.api.documents import Format, accepts_json, as_json, landing
 from geogrid.partition.imagery.services import MAP_LAYERS
 
 STATIC = Path(__file__).parent / "static"
@@ -21,9 +22,11 @@ _OWN_FILES_ONLY = (
 router = APIRouter(include_in_schema=False)
 
 
-@router.get("/")
-def page() -> FileResponse:
-    """Return the map page."""
+@router.get("/", response_model=None)
+def page(request: Request, f: Format = "") -> Response:
+    """Return the map page; to programs that ask for JSON, the landing page of OGC API."""
+    if f in ("json", "geojson") or (not f and accepts_json(request)):
+        return as_json(landing(request))
     return _page("index.html", _OWN_FILES_ONLY.format(""))
 
 

@@ -1,6 +1,5 @@
 """Vector tiles of the units and raster tiles of the imagery, for any web map or QGIS."""
 
-import gzip
 import re
 
 from fastapi import APIRouter, Request, Response
@@ -17,12 +16,13 @@ from geogrid.tiles import (
     MIN_ZOOMS,
     PROPERTIES,
     require_tile,
+    zipped,
 )
 
 MEDIA_TYPE = "application/vnd.mapbox-vector-tile"
 
 # A tile may change when another edition is served at this address: viewers ask again, by ETag.
-_CACHING = "no-cache"
+CACHING = "no-cache"
 
 _CACHING_FOR_EVER = "public, max-age=31536000, immutable"
 
@@ -48,8 +48,8 @@ router = APIRouter(tags=["tiles"])
 @router.get(TEMPLATE, response_class=Response)
 def vector_tile(z: int, x: int, y: int, request: Request, data: Data) -> Response:
     """Return all levels as one vector tile, each from its own zoom on; 204 if it is empty."""
-    _require_tile(z, x, y, MAX_ZOOM)
-    return vector_answer(data, (z, x, y), request.headers, _CACHING)
+    require(z, x, y, MAX_ZOOM)
+    return vector_answer(data, (z, x, y), request.headers, CACHING)
 
 
 @router.get("/tiles/{version}/{z}/{x}/{y}.mvt", response_class=Response)
@@ -59,27 +59,27 @@ def vector_tile_of_version(
     """Return a vector tile that never changes: `version` is that of the edition served now."""
     if version != data.version:
         raise _other_version(data, version)
-    _require_tile(z, x, y, MAX_ZOOM)
+    require(z, x, y, MAX_ZOOM)
     return vector_answer(data, (z, x, y), request.headers, _CACHING_FOR_EVER)
 
 
 def vector_answer(
-    data: Dataset, tile: tuple[int, int, int], asked: Headers, caching: str
+    data: Dataset, tile: tuple[int, int, int], asked: Headers, caching: str, *, level: str = ""
 ) -> Response:
     """Return a tile that exists, or that the caller has it already: known before it is encoded."""
-    zipped = _GZIP_ACCEPTED.search(asked.get("accept-encoding", "")) is not None
+    small = _GZIP_ACCEPTED.search(asked.get("accept-encoding", "")) is not None
     headers = {
-        "ETag": f'"{data.version}{"-gzip" if zipped else ""}"',
+        "ETag": f'"{data.version}{"-gzip" if small else ""}"',
         "Cache-Control": caching,
         "Vary": "Accept-Encoding",
     }
     if _is_known(asked, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    body = data.tiles.encode(*tile)
+    body = data.tiles.encode_level(level, *tile) if level else data.tiles.encode(*tile)
     if not body:
         return Response(status_code=204, headers=headers)
-    if zipped:
-        body, headers["Content-Encoding"] = gzip.compress(body, 1, mtime=0), "gzip"
+    if small:
+        body, headers["Content-Encoding"] = zipped(body), "gzip"
     return Response(body, headers=headers, media_type=MEDIA_TYPE)
 
 
@@ -94,7 +94,7 @@ def vector_answer_quickly(data: Dataset, path: str, asked: Headers) -> Response 
     z, x, y = int(found["z"]), int(found["x"]), int(found["y"])
     if z > MAX_ZOOM or x >> z or y >> z or (z < _QUICK_ZOOM and "if-none-match" not in asked):
         return None
-    caching = _CACHING if found["version"] is None else _CACHING_FOR_EVER
+    caching = CACHING if found["version"] is None else _CACHING_FOR_EVER
     return vector_answer(data, (z, x, y), asked, caching)
 
 
@@ -104,7 +104,7 @@ def tile_json(request: Request, data: Data) -> dict[str, object]:
     layers = [_vector_layer(level, zoom, PROPERTIES) for level, zoom in MIN_ZOOMS.items()]
     first = min(LABEL_MIN_ZOOMS.values())
     return {
-        **_described(data, request, "/tiles/{z}/{x}/{y}.mvt"),
+        **_described(data, request, f"/tiles/{data.version}/{{z}}/{{x}}/{{y}}.mvt"),
         "minzoom": min(MIN_ZOOMS.values()),
         "maxzoom": MAX_ZOOM,
         "bounds": list(data.tiles.bounds),
@@ -129,7 +129,7 @@ def imagery_json(request: Request, data: Data) -> dict[str, object]:
 def raster_tile(z: int, x: int, y: int, data: Data) -> Response:
     """Return a tile of the imagery as JPEG, or WebP where it ends; 204 where there is none."""
     imagery = _imagery(data)
-    _require_tile(z, x, y, _IMAGE_MAX_ZOOM)
+    require(z, x, y, _IMAGE_MAX_ZOOM)
     found = imagery.tile(z, x, y)
     if found is None:
         return Response(status_code=204)
@@ -137,7 +137,8 @@ def raster_tile(z: int, x: int, y: int, data: Data) -> Response:
     return Response(body, headers={"Cache-Control": _IMAGE_CACHING}, media_type=media_type)
 
 
-def _require_tile(z: int, x: int, y: int, max_zoom: int) -> None:
+def require(z: int, x: int, y: int, max_zoom: int) -> None:
+    """Answer 404 unless the tile exists."""
     try:
         require_tile(z, x, y, max_zoom)
     except UsageError as error:
