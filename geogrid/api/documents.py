@@ -11,7 +11,6 @@ from fastapi import Query, Request, Response
 from geogrid.api.problems import Problem, language
 
 JSON, GEOJSON, HTML = "application/json", "application/geo+json", "text/html"
-OPENAPI = "application/vnd.oai.openapi+json;version=3.1"
 
 CONFORMANCE = (
     "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
@@ -96,7 +95,7 @@ def landing(request: Request) -> dict[str, object]:
         "links": [
             link(f"{base}/?f=json", "self", JSON, "This document"),
             link(f"{base}/", "alternate", HTML, "Map"),
-            link(f"{base}/openapi.json", "service-desc", OPENAPI, "The interface (OpenAPI)"),
+            link(f"{base}/openapi.json", "service-desc", JSON, "The interface (OpenAPI 3.1)"),
             link(f"{base}/docs", "service-doc", HTML, "The interface, to read"),
             link(f"{base}/conformance", "conformance", JSON, "What is kept to"),
             link(f"{base}/collections", "data", JSON, "Collections of features"),

@@ -9,12 +9,10 @@ from geogrid.api.deps import Data, Dataset
 from geogrid.api.imagery import Imagery
 from geogrid.api.problems import Problem
 from geogrid.errors import UsageError
+from geogrid.pyramid import vector_layers
 from geogrid.tiles import (
-    LABEL_MIN_ZOOMS,
-    LABEL_PROPERTIES,
     MAX_ZOOM,
     MIN_ZOOMS,
-    PROPERTIES,
     require_tile,
     zipped,
 )
@@ -101,14 +99,12 @@ def vector_answer_quickly(data: Dataset, path: str, asked: Headers) -> Response 
 @router.get("/tiles.json")
 def tile_json(request: Request, data: Data) -> dict[str, object]:
     """Describe the vector tiles (TileJSON 3.0); `households_breaks` are the classes of the map."""
-    layers = [_vector_layer(level, zoom, PROPERTIES) for level, zoom in MIN_ZOOMS.items()]
-    first = min(LABEL_MIN_ZOOMS.values())
     return {
         **_described(data, request, f"/tiles/{data.version}/{{z}}/{{x}}/{{y}}.mvt"),
         "minzoom": min(MIN_ZOOMS.values()),
         "maxzoom": MAX_ZOOM,
         "bounds": list(data.tiles.bounds),
-        "vector_layers": [*layers, _vector_layer("label", first, LABEL_PROPERTIES)],
+        "vector_layers": vector_layers(),
         "households_breaks": data.breaks,
     }
 
@@ -162,11 +158,6 @@ def _is_known(asked: Headers, etag: str) -> bool:
     known = asked.get("if-none-match", "")
     tags = [each.strip().removeprefix("W/") for each in known.split(",")]
     return tags == ["*"] or etag in tags
-
-
-def _vector_layer(name: str, zoom: int, fields: tuple[str, ...]) -> dict[str, object]:
-    kinds = {field: "Number" if field == "households" else "String" for field in fields}
-    return {"id": name, "minzoom": zoom, "maxzoom": MAX_ZOOM, "fields": kinds}
 
 
 def _described(data: Dataset, request: Request, path: str) -> dict[str, object]:

@@ -388,6 +388,29 @@ def draw_map(
 
 
 @app.command()
+def tiles(
+    city: Annotated[Path, typer.Argument(help="Edition.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="PMTiles file to write.")],
+    workers: Workers = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    lang: Lang = _LANG,
+) -> None:
+    """Write all vector tiles as one PMTiles file. 导出矢量瓦片。"""
+    console = Console(lang, quiet)
+    with errors_as_exit_codes(console), console.progress() as tick:
+        from geogrid import pyramid, store
+
+        written = pyramid.write(
+            store.read_edition(city),
+            output,
+            workers=workers,
+            progress=lambda done, total: tick("vector tiles", done, total),
+        )
+    _answer(asdict(written), written.as_text(lang), as_json)
+
+
+@app.command()
 def serve(
     city: Annotated[Path | None, typer.Argument(help="Edition; may stand in geogrid.toml.")] = None,
     imagery: Annotated[Path | None, typer.Option(help="GeoTIFF to show below.")] = None,

@@ -30,6 +30,7 @@ _STAGES_ZH = {
     "boundaries and buildings": "生成边界与建筑",
     "imagery": "绘制影像",
     "tiles": "下载瓦片",
+    "vector tiles": "生成矢量瓦片",
     "overviews": "生成影像金字塔",
 }
 
