@@ -14,7 +14,7 @@ help:
 demo: $(VENV)/.runtime
 	$(BIN)/geogrid demo $(DEMO)
 
-test: $(VENV)/.dev chromium
+test: $(VENV)/.dev chromium gdal
 	$(BIN)/python -m pytest -m "not city" $(TESTS)
 
 check: $(VENV)/.dev
@@ -41,10 +41,14 @@ $(VENV)/.dev: $(VENV)/.runtime
 	@touch $@
 
 # The page tests drive a real browser.
-.PHONY: chromium system
+.PHONY: chromium gdal system
 chromium:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 	  command -v google-chrome >/dev/null || $(MAKE) --no-print-directory system PACKAGES=chromium
+
+# The interface is tested with an independent client.
+gdal:
+	@command -v ogr2ogr >/dev/null || $(MAKE) --no-print-directory system PACKAGES=gdal-bin
 
 system:
 	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \

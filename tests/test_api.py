@@ -387,7 +387,7 @@ def test_tilejson_describes_every_layer(client, tile):
     for name, layer in decoded.items():
         assert set(layer["features"][0]["properties"]) == set(layers[name]["fields"])
     (address,) = document["tiles"]
-    assert address.endswith("/tiles/{z}/{x}/{y}.mvt")
+    assert re.fullmatch(r"http://testserver/tiles/[0-9a-f]{16}-[^/]+/{z}/{x}/{y}\.mvt", address)
 
 
 # Imagery

@@ -100,7 +100,7 @@ class Collection:
     def features(self, rows: NDArray[np.int64], system: System) -> list[bytes]:
         """Return units as GeoJSON features, coordinates in the system's order of axes."""
         text, ends = self._geometries(rows, system)
-        starts = np.concatenate([[0], ends[:-1]]).tolist()
+        starts = [0, *ends.tolist()][: len(rows)]
         return [
             b'{"type":"Feature","id":%s,"properties":%s,"geometry":%s}'
             % (orjson.dumps(each["code"]), orjson.dumps(each), text[start:end])

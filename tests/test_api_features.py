@@ -1,0 +1,347 @@
+"""OGC API Features against pandas, shapely and pyproj, and with GDAL as an independent client."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pyproj
+import pytest
+import shapely
+import uvicorn
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geogrid import store
+from geogrid.api.app import Settings, create_app
+
+EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
+ITEMS = "/collections/microgrid/items"
+
+
+@pytest.fixture(scope="module")
+def city_file(toy_edition, tmp_path_factory):
+    path = tmp_path_factory.mktemp("features") / "city.gpkg"
+    store.write_edition(toy_edition, path, tables={})
+    return path
+
+
+@pytest.fixture(scope="module")
+def client(city_file):
+    with TestClient(create_app(Settings(edition=city_file))) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def table(toy_edition) -> pd.DataFrame:
+    return toy_edition.units["microgrid"]
+
+
+def codes_of(answer) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert found["numberReturned"] == len(found["features"])
+    return [feature["id"] for feature in found["features"]]
+
+
+def select(client, **asked) -> list[str]:
+    asked = {name.replace("_", "-"): value for name, value in asked.items()}
+    return codes_of(client.get(ITEMS, params={"limit": 1000, **asked}))
+
+
+def test_landing_page_is_json_for_programs_and_the_map_for_people(client):
+    for headers, params in (({"Accept": "application/json"}, {}), ({}, {"f": "json"})):
+        landing = client.get("/", headers=headers, params=params)
+        assert landing.headers["content-type"] == "application/json"
+    rels = {link["rel"]: link["href"] for link in landing.json()["links"]}
+    assert {"self", "service-desc", "service-doc", "conformance", "data"} <= set(rels)
+    for rel in ("service-desc", "conformance", "data"):
+        assert client.get(rels[rel]).status_code == 200
+    page = client.get("/", headers={"Accept": "text/html,application/json;q=0.9"})
+    assert "text/html" in page.headers["content-type"]
+
+
+def test_collections_are_the_levels_with_their_links_answered(client, toy_edition):
+    listed = client.get("/collections").json()["collections"]
+    assert [each["id"] for each in listed] == list(toy_edition.units)
+    for each in listed:
+        assert each == client.get(f"/collections/{each['id']}").json()
+        assert each["crs"][0] == "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
+        assert each["storageCrs"] in each["crs"]
+        for link in each["links"]:
+            assert client.get(link["href"]).status_code == 200, link
+
+
+def test_pages_follow_one_another_to_the_last_unit(client, table):
+    seen, href = [], f"{ITEMS}?limit=100"
+    sizes = []
+    while href:
+        answer = client.get(href)
+        assert answer.json()["numberMatched"] == len(table)
+        sizes.append(len(codes_of(answer)))
+        seen += codes_of(answer)
+        href = next((x["href"] for x in answer.json()["links"] if x["rel"] == "next"), None)
+    assert sizes == [100, 100, 56]
+    assert seen == table["code"].tolist()
+
+
+def test_a_feature_holds_all_digits_and_all_properties(client, toy_edition, table):
+    features = client.get(ITEMS, params={"limit": 300}).json()["features"]
+    for feature, (_, row) in zip(features, table.iterrows(), strict=True):
+        expected = {name: row[name] for name in table.columns if name != "geom"}
+        assert feature["properties"] == expected
+        # Equal, not nearly equal: neighbours keep their common vertices.
+        assert shapely.equals_exact(
+            shapely.normalize(shapely.geometry.shape(feature["geometry"])),
+            shapely.normalize(row["geom"]),
+        )
+        assert shapely.geometry.shape(feature["geometry"]).exterior.is_ccw
+    one = client.get(f"{ITEMS}/{features[3]['id']}").json()
+    assert {key: one[key] for key in features[3]} == features[3]
+    city = client.get("/collections/city/items").json()["features"][0]
+    assert city["properties"]["parent"] is None
+    assert city["id"] == toy_edition.units["city"]["code"].iat[0]
+
+
+def test_axes_are_in_the_order_of_the_authority(client, table):
+    """By hand: 114E, 33.6N is 500 km east by definition in zone 114E, and north before east."""
+    code, polygon = table["code"].iat[0], table["geom"].iat[0]
+    lon, lat = np.asarray(polygon.exterior.coords)[0]
+
+    def first(crs: str) -> list[float]:
+        answer = client.get(f"{ITEMS}/{code}", params={"crs": crs})
+        assert answer.headers["content-crs"] == f"<{crs}>"
+        ring = np.array(answer.json()["geometry"]["coordinates"][0])
+        near = to_lonlat(crs, ring)
+        return ring[np.abs(near - [lon, lat]).sum(axis=1).argmin()].tolist()
+
+    def to_lonlat(crs: str, ring: np.ndarray) -> np.ndarray:
+        way = pyproj.Transformer.from_crs(crs.replace(EPSG, "EPSG:"), "EPSG:4490")
+        lat_lon = np.column_stack(way.transform(ring[:, 0], ring[:, 1]))
+        return lat_lon[:, ::-1]
+
+    assert first(f"{EPSG}4490") == pytest.approx([lat, lon], abs=1e-9)
+    assert first(f"{EPSG}4326") == pytest.approx([lat, lon], abs=1e-9)
+    north, east = first(f"{EPSG}4547")
+    # GRS80: a meridian arc of 33.6 degrees is 3,719 km; 0.6 degree of longitude here is 55.7 km.
+    assert 3_715_000 < north < 3_730_000
+    assert 550_000 < east < 565_000
+    x, y = first(f"{EPSG}3857")
+    assert x == pytest.approx(np.radians(lon) * 6378137, abs=0.001)
+    assert y == pytest.approx(6378137 * np.log(np.tan(np.pi / 4 + np.radians(lat) / 2)), abs=0.001)
+
+
+@pytest.mark.parametrize("code", ["4490", "4326", "4547", "3857"])
+def test_a_box_in_another_system_finds_the_same(client, table, code):
+    row = 117
+    point = table["geom"].iat[row].representative_point()
+    way = pyproj.Transformer.from_crs("EPSG:4490", f"EPSG:{code}")
+    a, b = way.transform(point.y, point.x)
+    found = select(client, bbox=f"{a!r},{b!r},{a!r},{b!r}", bbox_crs=EPSG + code)
+    assert found == [table["code"].iat[row]]
+
+
+degrees = st.floats(114.55, 114.70), st.floats(33.55, 33.70)
+
+
+@given(*degrees, st.floats(0, 0.08), st.floats(0, 0.08))
+def test_a_box_selects_what_shapely_does(client, table, west, south, width, height):
+    east, north = west + width, south + height
+    found = select(client, bbox=f"{west!r},{south!r},{east!r},{north!r}")
+    if width and height:
+        box = shapely.box(west, south, east, north)
+    else:
+        box = shapely.LineString([(west, south), (east, north)]) if width or height else None
+        box = shapely.Point(west, south) if box is None else box
+    assert found == table["code"][table.intersects(box)].tolist()
+
+
+POINT = "POINT(114.62 33.62)"
+AREA = "POLYGON((114.61 33.61, 114.63 33.612, 114.62 33.63, 114.61 33.61))"
+FILTERS = {
+    "households > 40": lambda t: t.households > 40,
+    "households >= 40 AND households <> 41": lambda t: (t.households >= 40) & (t.households != 41),
+    "households BETWEEN 20 AND 25": lambda t: t.households.between(20, 25),
+    "households NOT BETWEEN 20 AND 25": lambda t: ~t.households.between(20, 25),
+    "households + 2 * 3 < 30 OR households = 59": (
+        lambda t: (t.households + 6 < 30) | (t.households == 59)
+    ),
+    "households IN (11, 12, 13)": lambda t: t.households.isin([11, 12, 13]),
+    "NOT (households < 30)": lambda t: ~(t.households < 30),
+    "code LIKE '41160101%'": lambda t: t.code.str.startswith("41160101"),
+    "name LIKE '%2号'": lambda t: t.name.str.endswith("2号"),
+    "name LIKE '%00_号'": lambda t: t.name.str.fullmatch(".*00.号"),
+    "CASEI(kind) = CASEI('RURAL')": lambda t: t.kind == "rural",
+    "parent IS NULL": lambda t: t.parent == "",
+    "parent IS NOT NULL AND area_m2 / households > 2500": (
+        lambda t: t.area_m2 / t.households > 2500
+    ),
+    "valid_from >= DATE('2026-01-01')": lambda t: t.valid_from >= "2026-01-01",
+    "valid_from > DATE('2026-01-01')": lambda t: t.valid_from > "2026-01-01",
+    "code > '411602'": lambda t: t.code > "411602",
+    "true": lambda t: t.households > 0,
+    f"S_INTERSECTS(geometry, {POINT})": lambda t: t.intersects(shapely.from_wkt(POINT)),
+    f"S_INTERSECTS({AREA}, geometry)": lambda t: t.intersects(shapely.from_wkt(AREA)),
+    f"S_WITHIN(geometry, {AREA})": lambda t: t.within(shapely.from_wkt(AREA)),
+    f"S_CONTAINS(geometry, {POINT})": lambda t: t.contains(shapely.from_wkt(POINT)),
+    f"S_DISJOINT(geometry, {AREA})": lambda t: t.disjoint(shapely.from_wkt(AREA)),
+    f"S_OVERLAPS(geometry, {AREA})": lambda t: t.overlaps(shapely.from_wkt(AREA)),
+    "S_INTERSECTS(geometry, BBOX(114.61, 33.61, 114.62, 33.62)) AND households > 30": (
+        lambda t: t.intersects(shapely.box(114.61, 33.61, 114.62, 33.62)) & (t.households > 30)
+    ),
+}
+
+
+@pytest.mark.parametrize("text", FILTERS)
+def test_a_filter_selects_what_pandas_does(client, table, text):
+    mask = FILTERS[text](_Named(table))
+    assert select(client, filter=text) == table["code"][mask].tolist()
+
+
+class _Named:
+    """Columns by attribute, `name` included; everything else is the frame's."""
+
+    def __init__(self, frame):
+        self._frame = frame
+
+    def __getattr__(self, name):
+        return self._frame[name] if name in self._frame.columns else getattr(self._frame, name)
+
+
+def test_a_filter_may_be_json_and_in_another_system(client, table):
+    row = 30
+    point = table["geom"].iat[row].representative_point()
+    way = pyproj.Transformer.from_crs("EPSG:4490", "EPSG:4547")
+    north, east = way.transform(point.y, point.x)
+    asked = {"op": "s_intersects", "args": [
+        {"property": "geometry"}, {"type": "Point", "coordinates": [north, east]},
+    ]}  # fmt: skip
+    found = select(
+        client, filter=json.dumps(asked), filter_lang="cql2-json", filter_crs=f"{EPSG}4547"
+    )
+    assert found == [table["code"].iat[row]]
+
+
+def test_properties_are_parameters_too(client, table):
+    parent = table["parent"].iat[9]
+    assert select(client, parent=parent) == table["code"][table["parent"] == parent].tolist()
+    assert select(client, households=41) == table["code"][table["households"] == 41].tolist()
+    assert select(client, datetime="2025-12-31") == []
+    assert len(select(client, datetime="2025-01-01T00:00:00Z/..")) == len(table)
+
+
+BAD = {
+    "bbox=1,2,3": 400, "bbox=a,b,c,d": 400, "bbox=3,1,2,4": 400, "bbox=nan,1,2,4": 400,
+    "bbox=1,1,inf,4": 400, "bbox=1,2,3,4&bbox-crs=EPSG:9999": 400, "crs=nonsense": 400,
+    "bbox=1,1,2,4&bbox-crs=EPSG:99": 400, "limit=0": 422, "limit=-1": 422,
+    "limit=x": 422, "unknown=1": 400, "limit=1&limit=2": 422, "datetime=yesterday": 400,
+    "datetime=2026-02-01/2026-01-01": 400, "filter=households >": 400, "filter=nothing = 1": 400,
+    "filter=code = 4": 400, "filter=households LIKE 'a'": 400, "filter=FOO(code) = 1": 400,
+    "filter=households": 400, "filter=" + "(" * 30 + "a=1": 400, "filter=((((((((((a=1))))))))))": 400,
+    "filter=S_INTERSECTS(geometry, POLYGON((0 0, 1 1, 1 0, 0 1, 0 0)))": 400,
+    "filter=S_INTERSECTS(code, POINT(1 2))": 400, "filter=a=1&filter-lang=sql": 422,
+    "filter={&filter-lang=cql2-json": 400, "filter=[]&filter-lang=cql2-json": 400,
+    "filter=households > 1e999": 400, "filter=T_AFTER(valid_from, DATE('2026-01-01'))": 400,
+    "filter=households IN ('a')": 400, "filter=1": 400,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("query", BAD)
+def test_what_cannot_be_answered_is_refused(client, query):
+    answer = client.get(f"{ITEMS}?{query}")
+    assert answer.status_code == BAD[query], answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert {"code", "detail_en", "detail_zh"} <= set(answer.json())
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/collections/none", "/collections/none/items", f"{ITEMS}/0", "/collections/none/queryables"],
+)
+def test_what_is_not_there_is_not_found(client, path):
+    assert client.get(path).status_code == 404
+
+
+def test_a_page_that_is_known_is_not_written_again(client):
+    tag = client.get(ITEMS).headers["etag"]
+    known = client.get(ITEMS, headers={"If-None-Match": tag})
+    assert (known.status_code, known.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/collections", "/collections/grid", "/collections/grid/queryables", ITEMS, "/conformance"],
+)
+def test_pages_for_people_hold_no_script_and_no_other_host(client, path):
+    for lang, word in (("zh", "地图"), ("en", "Map")):
+        headers = {"Accept": "text/html", "Accept-Language": lang}
+        page = client.get(path, headers=headers)
+        assert page.headers["content-type"].startswith("text/html")
+        assert word in page.text
+        assert "<script" not in page.text
+        assert "script-src" not in page.headers["content-security-policy"]
+        hosts = [part for part in page.text.split('"') if part.startswith("http")]
+        assert all(part.startswith("http://testserver/") for part in hosts)
+
+
+def test_queryables_are_what_filters_may_name(client):
+    listed = client.get("/collections/grid/queryables").json()["properties"]
+    for name in set(listed) - {"geometry"}:
+        answer = client.get("/collections/grid/items", params={"filter": f"{name} IS NOT NULL"})
+        assert answer.json()["numberMatched"] == 64, name
+
+
+@pytest.fixture(scope="module")
+def address(city_file):
+    """A real server: GDAL speaks HTTP only."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    app = create_app(Settings(edition=city_file))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", access_log=False))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    for _ in range(600):
+        if server.started:
+            break
+        time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(30)
+
+
+@pytest.fixture(scope="module")
+def gdal() -> str:
+    program = shutil.which("ogr2ogr")
+    if program is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("no GDAL: CI must test the interface with it (apt-get install gdal-bin)")
+        pytest.skip("no GDAL; install it (apt-get install gdal-bin) to test with another client")
+    return program
+
+
+def test_gdal_pages_through_every_unit(address, gdal, table, tmp_path):
+    out = tmp_path / "units.geojson"
+    subprocess.run(
+        [gdal, "-q", "-f", "GeoJSON", str(out), f"OAPIF:{address}", "microgrid",
+         "-oo", "PAGE_SIZE=100", "-lco", "COORDINATE_PRECISION=8"],
+        check=True, timeout=60,
+    )  # fmt: skip
+    features = json.loads(out.read_text())["features"]
+    assert [feature["properties"]["code"] for feature in features] == table["code"].tolist()
+    shapes = np.array([shapely.geometry.shape(feature["geometry"]) for feature in features])
+    assert shapely.coverage_is_valid(shapes)
+
+
+def test_gdal_lists_the_collections(address, gdal):
+    program = shutil.which("ogrinfo")
+    listed = subprocess.run(
+        [program, "-q", f"OAPIF:{address}"], check=True, capture_output=True, text=True, timeout=60
+    ).stdout
+    assert all(level in listed for level in ("county", "township", "village", "grid", "microgrid"))
