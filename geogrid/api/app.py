@@ -85,8 +85,7 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
     )
     routes = (
         lookup, batch, jobs, convert, units, neighbours, findings, incidents, features, tilesets,
-        tiles, basemap,
-        operations, pages,
+        tiles, basemap, operations, pages,
     )  # fmt: skip
     for each in routes:
         app.include_router(each.router)
