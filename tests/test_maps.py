@@ -567,6 +567,24 @@ def test_public_names_are_reached_from_the_package(toy_edition):
     assert gg.maps.coverage_map is maps.coverage_map
 
 
+def test_widget_recolours_without_sending_geometry(toy_edition, monkeypatch):
+    shown = gg.maps.widget(toy_edition)
+    assert gzip.decompress(shown.payload) == gzip.decompress(pack(toy_edition.units))
+    assert len(shown.classes) == 256
+    sent = []
+    monkeypatch.setattr(shown, "send_state", lambda key=None: sent.extend(key or []))
+    shown.recolour("balance", "village")
+    assert len(shown.classes) == 16
+    assert shown.style["level"] == "village"
+    assert set(sent) == {"classes", "style"}
+
+
+def test_widget_without_anywidget_says_what_to_install(toy_edition, monkeypatch):
+    monkeypatch.setattr("geogrid.maps.notebook.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match=r"geogrid\[jupyter\]"):
+        gg.maps.widget(toy_edition)
+
+
 def test_classes_in_the_page_are_those_of_the_layer(toy_edition):
     layer = GridLayer(toy_edition)
     packed_classes = re.search(r'"classes": "([^"]*)"', layer.script_values)[1]

@@ -1,5 +1,6 @@
 """A real browser opens the saved map and the page of the service, with no network behind them."""
 
+import base64
 import dataclasses
 import json
 import os
@@ -325,8 +326,7 @@ def test_slider_divides_the_old_edition_from_the_new(browser, toy_edition, tmp_p
         assert "urban" in told(560)
         assert "rural" in told(720)
         page.focus(".geogrid-swipe-range")
-        for _ in range(200):
-            page.keyboard.press("ArrowLeft")
+        page.keyboard.press("Home")
         assert "rural" in told(560)
 
 
@@ -406,6 +406,62 @@ def serving(folder: Path, city: str, *options: object, **settings: str) -> Itera
     finally:
         server.terminate()
         server.wait()
+
+
+MODEL = """
+const state = STATE, listeners = {};
+for (const name of ["payload", "classes"]) {
+  state[name] = new DataView(Uint8Array.from(atob(state[name]), (c) => c.charCodeAt(0)).buffer);
+}
+window.model = {
+  get: (name) => state[name],
+  set: (name, value) => { state[name] = value; (listeners[name] || []).forEach((each) => each()); },
+  save_changes() {},
+  on: (names, call) => names.split(" ").forEach((name) =>
+    (listeners[name.slice("change:".length)] ||= []).push(call)),
+};
+const source = new Blob([SOURCE], { type: "text/javascript" });
+import(URL.createObjectURL(source)).then((module) =>
+  module.default.render({ model: window.model, el: document.body }));
+"""
+
+
+def test_widget_tells_what_is_clicked_and_shows_what_is_set(browser, toy_edition, tmp_path):
+    """The widget's script with a model that does what the notebook's does."""
+    shown = maps.widget(toy_edition)
+    state = {name: getattr(shown, name) for name in ("digest", "style", "height", "bounds")}
+    for name in ("payload", "classes"):
+        state[name] = base64.b64encode(getattr(shown, name)).decode()
+    state |= {"selected": "", "hover": ""}
+    script = MODEL.replace("STATE", json.dumps(state)).replace("SOURCE", "document.title")
+    page_text = f"<meta charset=utf-8><style>{shown._css}</style><body><script>{script}</script>"
+    source = json.dumps(str(shown._esm)).replace("</", "<\\/")
+    page_text = page_text.replace("[document.title]", f"[{source}]")
+    (tmp_path / "widget.html").write_text(page_text, "utf-8")
+    codes = set(toy_edition.units["microgrid"]["code"])
+    with opened(browser, (tmp_path / "widget.html").as_uri(), offline=True) as page:
+        page.wait_for_function("performance.getEntriesByName('geogrid-painted').length > 0")
+        assert page.evaluate("[typeof L, typeof define]") == ["undefined", "undefined"]
+        page.mouse.click(640, 300)
+        assert page.evaluate("model.get('selected')") in codes
+        code = toy_edition.units["microgrid"]["code"][7]
+        before = page.evaluate("model.get('bounds')")
+        page.evaluate(f"model.set('selected', '{code}')")
+        page.wait_for_selector(f".leaflet-popup:has-text('{code}')")
+        west, south, east, north = page.evaluate("model.get('bounds')")
+        assert (west, south, east, north) != before
+        middle = toy_edition.units["microgrid"].geometry[7].centroid
+        assert west < middle.x < east
+        assert south < middle.y < north
+        page.evaluate(
+            """() => {
+              const style = { ...model.get("style"), fills: ["#123456"], labels_of: ["只有一类"] };
+              model.set("style", style);
+              model.set("classes", new DataView(new Uint8Array(256).buffer));
+            }"""
+        )
+        page.wait_for_selector(".geogrid-legend:has-text('只有一类')")
+        assert "256" in page.inner_text(".geogrid-legend")
 
 
 @pytest.fixture(scope="module")

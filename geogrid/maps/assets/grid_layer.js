@@ -215,7 +215,7 @@
         serials: await column("serials"), suffix: await column("suffix"), kind: await column("kind"),
         households: await column("households") });
     }
-    return new City(header, { xy, arc, refs, ring, rings, unit, levels, n });
+    return new City(header, { xy, arc, refs, ring, rings, unit, levels, n }).prepare();
   }
 
   const cities = {};
@@ -227,14 +227,19 @@
     constructor(header, parts) {
       Object.assign(this, parts, { origin: header.origin, zoom: header.zoom, edition: header.edition });
       this.names = this.levels.map(({ level }) => level);
+      this._members = [];
+      this._anchors = [];
+    }
+
+    async prepare() {
       this.above = this.levels.map((_, depth) => this._ancestors(depth)); // of each micro-grid
       this._boxes();
+      await breathe();
       this._borders();
       const [west, south, east, north] = this.extent();
       const area = (east - west) * (north - south);
       this.size = this.levels.map(({ n }) => Math.sqrt((0.7 * area) / n)); // steps; a city fills 0.7 of its box
-      this._members = [];
-      this._anchors = [];
+      return this;
     }
 
     _ancestors(depth) {
