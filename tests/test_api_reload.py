@@ -11,14 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import build_toy_edition
 from fastapi.testclient import TestClient
 
 from geogrid import store
 from geogrid.api.app import create_app
+from geogrid.api.beside import load_beside
+from geogrid.api.deps import load
 from geogrid.api.settings import Settings
 from geogrid.edition import Edition
+from geogrid.tiles import to_world
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +165,37 @@ def test_an_edition_that_was_replaced_is_freed(client, served, files):
     client.post("/v1/reload")
     gc.collect()
     assert old() is None
+
+
+def test_a_dataset_built_in_another_process_answers_the_same(files):
+    settings = Settings(edition=files["old"])
+    here, beside = load(settings), load_beside(settings)
+    assert (
+        beside.revision
+        == here.revision
+        == Edition.of(beside.edition.info, beside.edition.units).info.digest
+    )
+    xy = np.random.default_rng(2).uniform([114.59, 33.59], [114.66, 33.66], (500, 2))
+    mine, other = (each.locator.locate(xy, datum="gcj02", edges=True) for each in (here, beside))
+    assert mine.microgrid_code.tolist() == other.microgrid_code.tolist()
+    np.testing.assert_array_equal(mine.edge_m, other.edge_m)
+    x, y = (to_world(xy[:1])[0] * (1 << 13)).astype(int).tolist()
+    assert beside.tiles.encode(13, x, y) == here.tiles.encode(13, x, y) != b""
+    for level, table in here.edition.units.items():
+        pd.testing.assert_frame_equal(table, beside.edition.units[level])
+    with TestClient(create_app(settings, dataset=beside)) as client:
+        for path in ("/v1/units/411601/children", "/v1/search?q=old4", "/tiles.json"):
+            assert client.get(path).status_code == 200
+
+
+def test_a_large_edition_is_built_in_another_process(client, served, files, monkeypatch):
+    monkeypatch.setattr("geogrid.api.reload._SMALL", 10)
+    put(files["new"], served)
+    assert client.post("/v1/reload").json()["edition"] == "new"
+    served.write_text("no edition")
+    answer = client.post("/v1/reload")
+    assert (answer.status_code, answer.json()["code"]) == (409, "edition_unusable")
+    assert edition_of(client) == "new"
 
 
 def test_reloading_needs_the_key_for_it(served):

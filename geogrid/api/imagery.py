@@ -34,7 +34,7 @@ class Imagery:
 
     def __init__(self, path: Path) -> None:
         """Open `path` once to see that it can be used."""
-        self._path = path
+        self.path = path
         self._local = threading.local()
         try:
             with rasterio.open(path) as file:
@@ -84,7 +84,7 @@ class Imagery:
         handles = self._local.__dict__.setdefault("handles", {})
         if level not in handles:
             options = {} if level == 0 else {"overview_level": level - 1}
-            handles[level] = rasterio.open(self._path, **options)
+            handles[level] = rasterio.open(self.path, **options)
         return handles[level]
 
 

@@ -1,32 +1,36 @@
 """Serve another edition without a pause: build beside, then replace one reference.
 
 The files are looked at every other second. When one has changed, and looks the same twice, the new
-dataset is built in a thread of low priority while the old one answers; then one assignment makes
-the new one answer. Requests that began before keep the old one (`deps.Served`), which is freed with
-the last of them. A file that cannot be used changes nothing, and is not tried again before it
-changes. Keys are read anew in the same way.
+dataset is built while the old one answers: in a thread, or, if it is large, in another process
+(`beside`). Then one assignment makes the new one answer. Requests that began before keep the old
+one (`deps.Served`), which is freed with the last of them. A file that cannot be used changes
+nothing, and is not tried again before it changes. Keys are read anew in the same way.
 """
 
 import asyncio
 import logging
-import os
 import threading
-from collections.abc import Iterator
+import time
+import weakref
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from geogrid.api import keys
+from geogrid.api.beside import load_beside
 from geogrid.api.deps import Dataset, Served, load
 from geogrid.api.keys import Keyring
 from geogrid.api.metrics import Metrics
 from geogrid.api.settings import Settings
 from geogrid.errors import GeogridError
 
-_NICE = 10
-"""Of the thread that builds: look-ups go first where cores are few."""
+_SMALL = 5_000
+"""Micro-grids that are built in a thread: another process takes longer to start."""
 
 State = Literal["none", "building", "done", "unchanged", "failed"]
+
+_FREED_AT_ONCE = 1_000
 
 Stamp = tuple[tuple[str, int, int, int], ...]
 
@@ -67,7 +71,7 @@ class Reloader:
         """
         self._read_keys()
         self._tried = _stamp_of(self._files)
-        self._serve(await _in_low_priority(self._settings) if dataset is None else dataset)
+        self._serve(await _in_thread(load, self._settings) if dataset is None else dataset)
 
     async def watch(self, seconds: float) -> None:
         """Reload whenever a file has changed and rests; never ends."""
@@ -88,7 +92,8 @@ class Reloader:
             self.state, self.at, self.detail = "building", _now(), ""
             self._tried = _stamp_of(self._files)
             try:
-                dataset = await _in_low_priority(self._settings)
+                small = len(self._served.dataset.edition.units["microgrid"]) <= _SMALL
+                dataset = await _in_thread(load if small else load_beside, self._settings)
             except GeogridError as error:
                 self.state, self.detail = "failed", _without_folders(error, self._files)
                 logger.error("the edition before is still served: %s", error)
@@ -101,7 +106,10 @@ class Reloader:
             return self._served.dataset
 
     def _serve(self, dataset: Dataset) -> None:
+        before: Dataset | None = getattr(self._served, "dataset", None)
         self._served.dataset = dataset
+        if before is not None and before is not dataset:
+            _let_go(before)
         self.since = _now()
         self._metrics.serving(dataset.edition.info.id, dataset.revision)
         logger.info("serving edition %s, revision %s", dataset.edition.info.id, dataset.revision)
@@ -116,13 +124,12 @@ class Reloader:
             logger.error("the keys before are still accepted: %s", error)
 
 
-async def _in_low_priority(settings: Settings) -> Dataset:
-    """Load in a thread that gives way to others, and that does not delay the end of the process."""
+async def _in_thread(load: Callable[[Settings], Dataset], settings: Settings) -> Dataset:
+    """Load in a thread that does not delay the end of the process."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Dataset] = loop.create_future()
 
     def work() -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         try:
             dataset = load(settings)
         except BaseException as error:  # noqa: BLE001  # handed on, not handled
@@ -143,6 +150,21 @@ def _settle(
         done.set_exception(error)
     elif dataset is not None:
         done.set_result(dataset)
+
+
+def _let_go(dataset: Dataset) -> None:
+    """Free the geometries a share at a time, once the dataset is gone: all at once take 0.1 s."""
+    tables = dataset.edition.units.values()
+    kept = [each for table in tables for each in table.geometry.to_numpy().tolist()]
+    gone = weakref.ref(dataset)
+
+    def work() -> None:
+        while gone() is not None:
+            time.sleep(0.2)
+        while kept:
+            del kept[-_FREED_AT_ONCE:]
+
+    threading.Thread(target=work, name="let go", daemon=True).start()
 
 
 def _stamp_of(paths: list[Path]) -> Stamp:

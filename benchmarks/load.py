@@ -1,0 +1,264 @@
+"""Load the service with faults, at full size: slow, greedy and leaving clients, editions swapped.
+
+`python benchmarks/load.py CITY.gpkg [--seconds 60] [--only attack|faults|pause]`; needs wrk, and
+some minutes. `attack` is 1,100 slow heads, 300 slow bodies, 50 clients that do not read and four
+bodies of 200 MB, all at once. `faults` is wrk with look-ups and units while editions are swapped
+every second and clients misbehave. `pause` measures look-ups while the edition given is built anew.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from attackers import (
+    HOST,
+    Service,
+    ask,
+    flood,
+    get,
+    healthy,
+    non_readers,
+    percentile,
+    serving,
+    slow_bodies,
+    slow_heads,
+)
+
+from geogrid import store
+from geogrid.edition import Edition
+
+_MEGABYTE = 1e6
+
+
+def main() -> None:
+    """Run the parts and print what each found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("city", type=Path)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--only", choices=("attack", "faults", "pause"))
+    given = parser.parse_args()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4_096), hard))
+    for name in ("pause", "attack", "faults"):
+        if given.only in (None, name):
+            found = globals()[name](given.city, given.seconds)
+            print(json.dumps({"part": name} | found, indent=1), flush=True)
+
+
+def pause(city: Path, seconds: int) -> dict[str, object]:
+    """Ask one after the other on one connection: alone, and while the edition is built anew."""
+    with serving(city, reload_seconds=0, access_log="") as service:
+        points = _points(city, 2_000)
+        alone = asyncio.run(_look_ups(service.port, points, min(seconds, 10)))
+        before = service.rss()
+        during, took, after = asyncio.run(_while_reloading(service, points))
+    return {
+        "alone_ms": _spread(alone), "while_building_ms": _spread(during),
+        "building_s": round(took, 1), "look_ups": [len(alone), len(during)],
+        "rss_mb": [round(each / _MEGABYTE) for each in (before, *after)],
+    }  # fmt: skip
+
+
+def attack(city: Path, _: int) -> dict[str, object]:
+    """All clients that mean harm at once; somebody asks for /healthz meanwhile."""
+    script = get("/static/vendor/maplibre-gl/maplibre-gl.js").replace(b"Connection: close\r\n", b"")
+
+    async def run(port: int) -> tuple[list[float], list[bytes]]:
+        async with (
+            slow_heads(port, 1_100), slow_bodies(port, 300), non_readers(port, 50, script * 20),
+        ):  # fmt: skip
+            floods = [flood(port, 200_000_000, chunked=k % 2 == 0) for k in range(4)]
+            *answers, took = await asyncio.gather(*floods, healthy(port, 20, 0.25))
+            return took, answers
+
+    with serving(city, reload_seconds=0, access_log="") as service:
+        before = service.rss()
+        peak = [before]
+        took, answers = asyncio.run(_watched(run(service.port), service, peak))
+    return {
+        "healthz": f"{len(took)}/20", "ms": _spread(took),
+        "bodies": [answer[9:12].decode() for answer in answers],
+        "rss_above_start_mb": round((max(peak) - before) / _MEGABYTE),
+    }  # fmt: skip
+
+
+def faults(city: Path, seconds: int) -> dict[str, object]:
+    """Let wrk ask for what two editions answer in different ways, and see that none is mixed."""
+    with tempfile.TemporaryDirectory() as folder:
+        served, files = Path(folder, "city.gpkg"), _two_editions(city, Path(folder))
+        shutil.copyfile(files[0], served)
+        script = Path(folder, "ask.lua")
+        script.write_text(_LUA.replace("PATHS", json.dumps(_paths(city))[1:-1]))
+        with serving(served, reload_seconds=0, access_log="") as service:
+            sizes: list[int] = []
+            work = _faulty(service, (script, served, files), seconds)
+            said, answers, swaps = asyncio.run(_watched(work, service, sizes))
+    counts = dict(re.findall(r"^(ok|bad|mixed) (\d+)$", said, re.M))
+    tenth = max(len(sizes) // 10, 1)
+    return {
+        "wrk": {name: int(n) for name, n in counts.items()},
+        "socket_errors": "".join(re.findall(r"Socket errors.*", said)),
+        "requests_per_second": re.findall(r"Requests/sec:\s+(.*)", said),
+        "latency": re.findall(r"(?:50|90|99)%\s+\S+", said),
+        "swaps": swaps, "misbehaved": dict(Counter(answers)),
+        "rss_mb_by_tenth": [round(max(sizes[k : k + tenth]) / _MEGABYTE)
+                            for k in range(0, len(sizes) - tenth + 1, tenth)],
+    }  # fmt: skip
+
+
+async def _look_ups(port: int, paths: list[str], seconds: float) -> list[float]:
+    took: list[float] = []
+    reader, writer = await asyncio.open_connection(HOST, port)
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        path = paths[len(took) % len(paths)]
+        began = time.perf_counter()
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head)
+        assert head.startswith(b"HTTP/1.1 200")
+        assert length is not None
+        await reader.readexactly(int(length[1]))
+        took.append(time.perf_counter() - began)
+        await asyncio.sleep(0.001)
+    writer.close()
+    return took
+
+
+async def _while_reloading(
+    service: Service, paths: list[str]
+) -> tuple[list[float], float, list[int]]:
+    request = get("/v1/reload").replace(b"GET", b"POST")
+    took: list[float] = []
+    sizes: list[int] = []
+    began = time.perf_counter()
+    for _ in range(2):
+        reloading = asyncio.create_task(ask(service.port, request, 600))
+        while not reloading.done():
+            took += await _look_ups(service.port, paths, 0.5)
+        assert b"200 OK" in await reloading
+        sizes.append(service.rss())
+    return took, (time.perf_counter() - began) / 2, sizes
+
+
+async def _watched(work, service: Service, sizes: list[int]):  # type: ignore[no-untyped-def]
+    """Do work and note the memory of the service every quarter of a second."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        sizes.append(service.rss())
+        await asyncio.sleep(0.25)
+    return await task
+
+
+async def _faulty(
+    service: Service, files: tuple[Path, Path, list[Path]], seconds: int
+) -> tuple[str, list[str], int]:
+    script, served, editions = files
+    end = time.monotonic() + seconds
+    wrk = await asyncio.create_subprocess_exec(
+        "wrk", "-t1", "-c16", f"-d{seconds}s", "--latency", "--timeout", "10s",
+        "-s", str(script),
+        f"http://{HOST}:{service.port}", stdout=subprocess.PIPE,
+    )  # fmt: skip
+    misbehaving = asyncio.create_task(_misbehave(service.port, end))
+    request, swaps = get("/v1/reload").replace(b"GET", b"POST"), 0
+    while time.monotonic() < end:
+        began = time.monotonic()
+        draft = served.with_name("draft")
+        shutil.copyfile(editions[(swaps + 1) % 2], draft)
+        draft.replace(served)
+        swaps += b'"state":"done"' in await ask(service.port, request, 60)
+        await asyncio.sleep(max(0, 1 - (time.monotonic() - began)))
+    said, _ = await wrk.communicate()
+    return said.decode(), await misbehaving, swaps
+
+
+async def _misbehave(port: int, end: float) -> list[str]:
+    """Send slow heads and bodies all the time; huge bodies and uploads that are left, over again."""
+    found: list[str] = []
+    async with slow_heads(port, 100), slow_bodies(port, 30):
+        while time.monotonic() < end:
+            answer = await flood(port, 20_000_000, chunked=len(found) % 2 == 0)
+            found.append(f"huge body {answer[9:12].decode()}")
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection(HOST, port)
+                head = f"POST /v1/locate/batch HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 99999"
+                writer.write(head.encode() + b"\r\n\r\n[[[[[[")
+                await asyncio.sleep(0.2)
+                writer.transport.abort()
+                found.append("upload left")
+    return found
+
+
+def _two_editions(city: Path, folder: Path) -> list[Path]:
+    """Write the edition twice, with names that tell which it is."""
+    edition, paths = store.read_edition(city), []
+    for name in ("first", "other"):
+        units = {
+            level: table.assign(name=name + table["name"]) for level, table in edition.units.items()
+        }
+        paths.append(folder / f"{name}.gpkg")
+        made = Edition.of(replace(edition.info, id=name), units)
+        store.write_edition(made, paths[-1], tables={})
+    return paths
+
+
+def _points(city: Path, n: int) -> list[str]:
+    west, south, east, north = store.read_edition(city).units["city"].total_bounds
+    xy = np.random.default_rng(1).uniform([west, south], [east, north], (n, 2)).round(6)
+    return [f"/v1/locate?lon={lon}&lat={lat}&datum=cgcs2000" for lon, lat in xy.tolist()]
+
+
+def _paths(city: Path) -> list[str]:
+    codes = store.read_edition(city).units["grid"]["code"].tolist()
+    units = [f"/v1/units/{code}" for code in codes[:: max(len(codes) // 50, 1)]]
+    return [*_points(city, 200), *units, "/v1/search?q=1", "/v1/editions"]
+
+
+def _spread(seconds: list[float]) -> dict[str, float]:
+    shares = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
+    return {name: round(1000 * percentile(seconds, share), 2) for name, share in shares.items()}
+
+
+# Every answer names one edition: by its id, or by what its names begin with.
+_LUA = """
+local paths = {PATHS}
+local k = 0
+local threads = {}
+ok, bad, mixed = 0, 0, 0
+function setup(thread) table.insert(threads, thread) end
+function request()
+  k = k % #paths + 1
+  return wrk.format("GET", paths[k])
+end
+function response(status, headers, body)
+  local first, other = body:find('"first', 1, true), body:find('"other', 1, true)
+  if status ~= 200 then bad = bad + 1
+  elseif first and other then mixed = mixed + 1
+  else ok = ok + 1 end
+end
+function done()
+  for _, each in ipairs(threads) do
+    io.write("ok " .. each:get("ok") .. "\\nbad " .. each:get("bad"))
+    io.write("\\nmixed " .. each:get("mixed") .. "\\n")
+  end
+end
+"""
+
+
+if __name__ == "__main__":
+    main()
