@@ -188,7 +188,7 @@ async def _faulty(
 
 
 async def _misbehave(port: int, end: float) -> list[str]:
-    """Send slow heads and bodies all the time; huge bodies and uploads that are left, over again."""
+    """Send slow heads and bodies all the time, huge bodies and uploads that are left again."""
     found: list[str] = []
     async with slow_heads(port, 100), slow_bodies(port, 30):
         while time.monotonic() < end:
@@ -206,13 +206,13 @@ async def _misbehave(port: int, end: float) -> list[str]:
 
 def _two_editions(city: Path, folder: Path) -> list[Path]:
     """Write the edition twice, with names that tell which it is."""
-    edition, paths = store.read_edition(city), []
+    whole, paths = store.read_edition(city), []
     for name in ("first", "other"):
         units = {
-            level: table.assign(name=name + table["name"]) for level, table in edition.units.items()
+            level: table.assign(name=name + table["name"]) for level, table in whole.units.items()
         }
         paths.append(folder / f"{name}.gpkg")
-        made = Edition.of(replace(edition.info, id=name), units)
+        made = Edition.of(replace(whole.info, id=name), units)
         store.write_edition(made, paths[-1], tables={})
     return paths
 
