@@ -19,6 +19,7 @@ from geogrid.coverage.findings import RULES, Findings
 from geogrid.edition import Edition, to_metres
 from geogrid.maps import paths
 from geogrid.maps.classes import Classes
+from geogrid.maps.labels import measured
 from geogrid.maps.part import Part
 from geogrid.maps.scene import LINES, MARKS
 from geogrid.maps.shading import LEVEL_NAMES_EN, LEVEL_PLURALS_EN, two_lines
@@ -27,8 +28,8 @@ from geogrid.maps.sheet import Layout
 _INK, _GREY, _HERE = "#111111", "#555555", "#c8102e"
 _SEVERITIES = {"error": "错误 Error", "warning": "警告 Warning", "note": "提示 Note"}
 _MOST_RULES = 8
-_SWATCH, _ROW, _HEADING = 6.5, 4.5, 4.6
-"""Millimetres on A4: width of a colour in the legend, height of a row and of a line of heading."""
+_COLUMN, _SWATCH, _ROW, _HEADING = 58.0, 6.5, 4.5, 4.6
+"""Millimetres on A4: width of the legend and of a colour, height of a row and of a heading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def _stack(page: Page, blocks: list[Block]) -> None:
     """Draw blocks below one another, and in further columns where the panel is wide."""
     left, bottom, right, top = page.layout.panel
     size = page.layout.size
-    column, gap = 58 * size, 3.5 * size
+    column, gap = _COLUMN * size, 3.5 * size
     x, y = left, top
     for block in blocks:
         if y - block.height < bottom and y < top and x + 2 * column <= right + 6 * size:
@@ -194,7 +195,7 @@ def _findings(shown: Shown) -> Block | None:
     kinds = Counter((each.severity, each.rule) for each in shown.findings)
     order = sorted(kinds.items(), key=lambda item: ([*MARKS].index(item[0][0]), -item[1]))
     rows = [
-        (severity, f"{RULES[rule].zh} {RULES[rule].en} ({n:,})")
+        (severity, _fitting(shown.layout, RULES[rule].zh, RULES[rule].en, n))
         for (severity, rule), n in order[:_MOST_RULES]
     ]
     more = sum(n for _, n in order[_MOST_RULES:])
@@ -211,6 +212,14 @@ def _findings(shown: Shown) -> Block | None:
             page.write((x + (_SWATCH + 2) * size, base), text, 7)
 
     return Block((_HEADING + len(rows) * _ROW) * size, draw)
+
+
+def _fitting(layout: Layout, zh: str, en: str, n: int) -> str:
+    """Return both names, or the Chinese one alone where both are too wide for a column."""
+    both = f"{zh} {en} ({n:,})"
+    room = _COLUMN - _SWATCH - 4
+    wide, _ = measured(both, 7, layout.font)
+    return both if wide <= room else f"{zh} ({n:,})"
 
 
 def _scale(shown: Shown) -> Block:

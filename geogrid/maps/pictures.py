@@ -158,6 +158,7 @@ def _settings() -> Iterator[None]:
         mpl.rc("pdf", fonttype=42, compression=9)  # 42: text stays text
         mpl.rc("svg", fonttype="path", hashsalt="geogrid")
         mpl.rc("hatch", linewidth=0.4)
+        mpl.rc("text", hinting="none")  # letters keep their distances at any size
         yield
 
 
