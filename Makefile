@@ -4,12 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check lint types contracts lock clean
+.PHONY: help demo test check lint types contracts lock clean notebooks pictures
 
 help:
 	@echo "make demo   divide the sample city and show the map (about 10 minutes)"
 	@echo "make test   run the tests"
 	@echo "make check  format, lint, import contracts, types, spelling"
+	@echo "make notebooks  strip the notebooks of output"
+	@echo "make pictures   draw the pictures of the documents (about 12 minutes)"
 
 demo: $(VENV)/.runtime
 	$(BIN)/geogrid demo $(DEMO)
@@ -23,6 +25,15 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/codespell geogrid tests docs README.md CHANGELOG.md
+
+notebooks: $(VENV)/.dev
+	$(BIN)/python tools/notebooks.py
+
+pictures: $(VENV)/.dev chromium
+	mkdir -p build/pictures
+	$(BIN)/geogrid demo --no-serve --counties 川汇区 --out build/pictures/county
+	$(BIN)/geogrid demo --no-serve --out build/pictures/city
+	$(BIN)/python tools/pictures.py build/pictures/county build/pictures/city
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
