@@ -7,6 +7,7 @@ the same edition gives the same bytes whatever the number of threads.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,14 +87,14 @@ def write(
     sizes: dict[tuple[int, int, int], int] = {}
     with store.replacing(path) as draft, draft.open("wb") as file:
         writer: Any = Writer(file)  # type: ignore[no-untyped-call]  # the package has no types
-        for done, (place, body) in enumerate(_encoded(tiles, places, workers), 1):
-            if body:
-                writer.write_tile(zxy_to_tileid(*place), body)
-                sizes[place] = len(body)
-            if progress is not None and (done % _CHUNK == 0 or done == len(places)):
-                progress(done, len(places))
-        writer.finalize(_header(tiles), _metadata(edition))
-        file.flush()
+        with closing(writer.tile_f):
+            for done, (place, body) in enumerate(_encoded(tiles, places, workers), 1):
+                if body:
+                    writer.write_tile(zxy_to_tileid(*place), body)
+                    sizes[place] = len(body)
+                if progress is not None and (done % _CHUNK == 0 or done == len(places)):
+                    progress(done, len(places))
+            writer.finalize(_header(tiles), _metadata(edition))
     largest = max(sizes, key=lambda place: sizes[place])
     zooms = (min(MIN_ZOOMS.values()), MAX_ZOOM)
     return Pyramid(len(sizes), path.stat().st_size, sizes[largest], largest, zooms)

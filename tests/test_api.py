@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import rasterio.shutil
 import shapely
 from conftest import build_toy_edition
 from fastapi.testclient import TestClient
@@ -473,6 +474,18 @@ def test_nothing_is_opened_before_the_server_starts(tmp_path):
     app = create_app(Settings(edition=tmp_path / "missing.gpkg"))
     with pytest.raises(DataError, match=r"missing\.gpkg"), TestClient(app):
         pass
+
+
+def test_imagery_that_is_a_list_of_other_files_is_refused(tmp_path):
+    secret = tmp_path / "secret.tif"
+    profile = {"driver": "GTiff", "width": 8, "height": 8, "count": 3, "dtype": "uint8"}
+    place = from_origin(500_000, 3_720_000, 5, 5)
+    with rasterio.open(secret, "w", crs="EPSG:4547", transform=place, **profile) as file:
+        file.write(np.full((3, 8, 8), 77, np.uint8))
+    disguised = tmp_path / "image.tif"
+    rasterio.shutil.copy(secret, disguised, driver="VRT")
+    with pytest.raises(ImageryError, match="cannot read the imagery"):
+        Imagery(disguised)
 
 
 def test_imagery_that_cannot_be_read_stops_the_start(city_file, tmp_path):

@@ -116,6 +116,47 @@ def with_an_island() -> Edition:
     return Edition.of(edition.info, {**edition.units, "grid": grid})
 
 
+def with_a_speck() -> tuple[Edition, str]:
+    """The first county gets an exclave in the second, and a village becomes 2 mm wide."""
+    edition = build_toy_edition()
+    county, village = edition.units["county"].copy(), edition.units["village"].copy()
+    middle = county["geom"].iat[1].centroid
+    exclave = shapely.box(middle.x - 0.004, middle.y - 0.004, middle.x + 0.004, middle.y + 0.004)
+    county.loc[0, "geom"] = shapely.MultiPolygon([county["geom"].iat[0], exclave])
+    county.loc[1, "geom"] = shapely.difference(county["geom"].iat[1], exclave)
+    x, y = 114.613, 33.617
+    village.loc[0, "geom"] = shapely.box(x, y, x + 2e-8, y + 2e-8)
+    units = {**edition.units, "county": county, "village": village}
+    return Edition.of(edition.info, units), village["code"].iat[0]
+
+
+@pytest.mark.parametrize("z", [10, 12, 15])
+def test_a_unit_without_area_is_still_there_as_a_square(z):
+    edition, code = with_a_speck()
+    tiles = TileSet(edition)
+    specks = [
+        shapely.geometry.shape(feature["geometry"])
+        for x, y in tiles.covering(z)
+        for feature in decode(tiles.encode(z, x, y)).get("village", [])
+        if feature["properties"]["code"] == code
+    ]
+    assert specks
+    assert all(speck.is_valid and speck.area == 1 for speck in specks)
+
+
+@pytest.mark.parametrize("z", [8, 11, 14])
+def test_an_exclave_is_a_part_not_a_hole(z):
+    edition, _ = with_a_speck()
+    tiles, area = TileSet(edition), np.zeros(4)
+    for x, y in tiles.covering(z):
+        for feature in decode(tiles.encode(z, x, y)).get("county", []):
+            shape = shapely.geometry.shape(feature["geometry"])
+            area[feature["id"]] += shapely.intersection(shape, TILE).area
+    for row, polygon in enumerate(edition.units["county"]["geom"]):
+        expected = in_tile_units(polygon, z, 0, 0).area
+        assert area[row] == pytest.approx(expected, rel=0.03 if z == 8 else 0.005)
+
+
 def test_each_label_is_in_one_tile_from_its_zoom_on(toy_edition, tiles):
     for z in (6, 10, 11, 12, 14, 15):
         labels = [

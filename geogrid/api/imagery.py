@@ -1,7 +1,8 @@
 """Raster tiles of the imagery, cut when they are asked for.
 
-The overview just finer than the tile is warped straight onto it: 15 to 60 ms. Warping the whole
-image and reading that thinned out, as rio-tiler does, takes 60 to 290 ms on the same machine.
+The overview just finer than the tile is warped straight onto it, by a handle that stays open. On
+the sample city's image (5 m, EPSG:4547) a tile takes 8 to 52 ms of a processor; rio-tiler, which
+warps the whole image and reads that thinned out, 490 to 560 ms, and 165 to 410 ms of the overview.
 """
 
 import math
@@ -21,6 +22,9 @@ from geogrid.errors import ImageryError
 
 TILE_SIZE = 256
 
+# Other formats (VRT, WMS) are lists of files and addresses that GDAL would go on to.
+_DRIVER = "GTiff"
+
 _MERCATOR, _DEGREES = "EPSG:3857", "EPSG:4326"
 _HALF_WORLD = math.pi * 6_378_137
 """Metres of web mercator from the origin to the edge."""
@@ -37,7 +41,7 @@ class Imagery:
         self.path = path
         self._local = threading.local()
         try:
-            with rasterio.open(path) as file:
+            with rasterio.open(path, driver=_DRIVER) as file:
                 self._indexes = [1, 2, 3] if file.count >= 3 else [1]
                 self._factors = [1, *file.overviews(1)]
                 self._has_mask = file.nodata is not None or ColorInterp.alpha in file.colorinterp
@@ -84,7 +88,11 @@ class Imagery:
         handles = self._local.__dict__.setdefault("handles", {})
         if level not in handles:
             options = {} if level == 0 else {"overview_level": level - 1}
+<<<<<<< HEAD
             handles[level] = rasterio.open(self.path, **options)
+=======
+            handles[level] = rasterio.open(self._path, driver=_DRIVER, **options)
+>>>>>>> 9188df0 (Keep our own imagery tiles, 10 times as fast as rio-tiler here; open GeoTIFF only; test the archive)
         return handles[level]
 
 
