@@ -88,11 +88,7 @@ class Imagery:
         handles = self._local.__dict__.setdefault("handles", {})
         if level not in handles:
             options = {} if level == 0 else {"overview_level": level - 1}
-<<<<<<< HEAD
-            handles[level] = rasterio.open(self.path, **options)
-=======
-            handles[level] = rasterio.open(self._path, driver=_DRIVER, **options)
->>>>>>> 9188df0 (Keep our own imagery tiles, 10 times as fast as rio-tiler here; open GeoTIFF only; test the archive)
+            handles[level] = rasterio.open(self.path, driver=_DRIVER, **options)
         return handles[level]
 
 
