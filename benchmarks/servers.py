@@ -1,0 +1,263 @@
+"""Start the rivals of the tile and look-up service, and ours, and read what processor they use.
+
+Each lives below a work folder: Python packages in a virtual environment of its own, node packages
+in a folder, PostgreSQL as a cluster that is gone afterwards. Nothing of them enters our own
+environment.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+import shapely
+
+_TICK = os.sysconf("SC_CLK_TCK")
+_PATIENCE = 120  # seconds until a server has to answer; on a busy machine node takes half of it
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server: where its tiles or answers are, and the processes that do the work."""
+
+    address: str
+    roots: tuple[int, ...]
+
+    def cpu_seconds(self) -> float:
+        """Return user and system time of all its processes, dead children included."""
+        return sum(_tree_seconds(root) for root in self.roots)
+
+
+def _tree_seconds(root: int) -> float:
+    times, children = {}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # ended meanwhile
+            continue
+        pid = int(stat.parent.name)
+        children.setdefault(int(fields[1]), []).append(pid)
+        times[pid] = sum(map(int, fields[11:15])) / _TICK
+    left, total = [root], 0.0
+    while left:
+        pid = left.pop()
+        total += times.get(pid, 0.0)
+        left += children.get(pid, [])
+    return total
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], probe: str, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the block ends; go on as soon as the address `probe` answers."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=log, env={**os.environ, **(env or {})}
+        )
+        try:
+            _await(process, probe, log)
+            yield process
+        finally:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            process.kill()
+
+
+def _await(process: subprocess.Popen[bytes], probe: str, log) -> None:
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end and process.poll() is None:
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(probe, timeout=10).close()
+            return
+        time.sleep(0.3)
+    log.seek(0)
+    raise RuntimeError(f"{process.args} does not answer: {log.read()[-800:].decode()}")
+
+
+@contextlib.contextmanager
+def geogrid(city: Path) -> Iterator[Server]:
+    """Serve an edition as users do."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "geogrid", "serve", str(city), "--port", str(port), "-q"]
+    with running(command, f"{address}/readyz") as process:
+        yield Server(address, (process.pid,))
+
+
+def environment(work: Path, name: str, *packages: str) -> Path:
+    """Return the folder of programs of a virtual environment with these packages."""
+    folder = work / name
+    if not (folder / "installed").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([folder / "bin/pip", "install", "-q", *packages], check=True)
+        (folder / "installed").touch()
+    return folder / "bin"
+
+
+# --- PostGIS and tipg
+@contextlib.contextmanager
+def postgis(microgrid: gpd.GeoDataFrame) -> Iterator[tuple[str, int]]:
+    """Serve the table `micro` from a cluster of its own; yield its address and its process."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found or not list(Path("/usr/share/postgresql").glob("*/extension/postgis.control")):
+        raise FileNotFoundError("no PostgreSQL with PostGIS")
+    # The server refuses to run as root.
+    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="postgis") as folder:
+        if user:
+            shutil.chown(folder, "postgres")
+
+        def run(program: str, *options: str) -> None:
+            subprocess.run(
+                [*user, str(found[-1].parent / program), *options],
+                check=True, cwd=folder, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+
+        run("initdb", "-D", f"{folder}/data", "-A", "trust", "-U", "bench")
+        settings = (
+            f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} "
+            "-c shared_buffers=1GB -c jit=off -c fsync=off"
+        )
+        run("pg_ctl", "start", "-D", f"{folder}/data", "-l", f"{folder}/log", "-w", "-o", settings)
+        try:
+            polygons = shapely.to_wkb(microgrid.geometry.to_numpy(), hex=True)
+            table = pd.DataFrame({"id": range(len(microgrid)), "wkb": polygons})
+            table = table.join(microgrid[["code", "name", "households"]].reset_index(drop=True))
+            table.to_csv(f"{folder}/micro.csv", index=False)
+            for query in (
+                "CREATE EXTENSION postgis",
+                "CREATE TABLE given (id int, wkb geometry, code text, name text, n int)",
+                f"COPY given FROM '{folder}/micro.csv' (FORMAT csv, HEADER)",
+                "CREATE TABLE micro AS SELECT id, code, name, n AS households, "
+                "ST_SetSRID(wkb, 4326)::geometry(Polygon, 4326) AS geom FROM given",
+                "DROP TABLE given",
+                "ALTER TABLE micro ADD PRIMARY KEY (id)",
+                "CREATE INDEX ON micro USING gist (geom)",
+                "VACUUM ANALYZE micro",
+            ):
+                run(
+                    "psql",
+                    "-h",
+                    folder,
+                    "-p",
+                    str(port),
+                    "-U",
+                    "bench",
+                    "-q",
+                    "-c",
+                    query,
+                    "postgres",
+                )
+            pid = int(Path(f"{folder}/data/postmaster.pid").read_text().splitlines()[0])
+            yield f"postgresql://bench@127.0.0.1:{port}/postgres", pid
+        finally:
+            run("pg_ctl", "stop", "-D", f"{folder}/data", "-m", "fast")
+
+
+@contextlib.contextmanager
+def tipg(work: Path, microgrid: gpd.GeoDataFrame) -> Iterator[Server]:
+    """Serve the micro-grids by tipg; its processor time and PostgreSQL's."""
+    programs = environment(work, "tipg", "tipg", "uvicorn[standard]")
+    port = free_port()
+    with postgis(microgrid) as (database, postmaster):
+        env = {
+            "DATABASE_URL": database, "TIPG_DB_SCHEMAS": '["public"]', "DB_MIN_CONN_SIZE": "1",
+        }  # fmt: skip
+        command = [str(programs / "uvicorn"), "tipg.main:app", "--port", str(port),
+                   "--no-access-log", "--log-level", "warning"]  # fmt: skip
+        address = f"http://127.0.0.1:{port}/collections/public.micro/tiles/WebMercatorQuad"
+        with running(command, f"http://127.0.0.1:{port}/collections", env) as process:
+            yield Server(address, (process.pid, postmaster))
+
+
+# --- tippecanoe and TileServer-GL
+def tippecanoe(
+    work: Path, layers: Mapping[str, gpd.GeoDataFrame], zooms: tuple[Mapping[str, int], int]
+) -> tuple[Path, float]:
+    """Return a pyramid of all levels without a seam, and the processor time it took.
+
+    By default tippecanoe simplifies each polygon by itself and drops what makes a tile large; the
+    options take both back. Features are written beforehand.
+    """
+    first, last = zooms
+    programs = environment(work, "tippecanoe", "tippecanoe")
+    source, target = work / "levels.geojsonl", work / "levels.mbtiles"
+    with source.open("w", encoding="utf-8") as file:
+        for level, zoom in first.items():
+            told = {"minzoom": zoom, "maxzoom": last, "layer": level}
+            frame = layers[level]
+            for row, (shape, *values) in enumerate(
+                zip(shapely.to_geojson(frame.geometry.to_numpy()), frame["code"], frame["name"],
+                    frame["households"].tolist(), strict=True)
+            ):  # fmt: skip
+                properties = json.dumps(
+                    dict(zip(("code", "name", "households"), values, strict=True)),
+                    ensure_ascii=False,
+                )
+                file.write(
+                    f'{{"type":"Feature","id":{row},"tippecanoe":{json.dumps(told)},'
+                    f'"properties":{properties},"geometry":{shape}}}\n'
+                )
+    command = [
+        str(programs / "tippecanoe"), "-q", "-f", "-o", str(target), "-P", "-Z",
+        str(min(first.values())), "-z", str(last), "--no-feature-limit", "--no-tile-size-limit",
+        "--no-simplification-of-shared-nodes", "--no-tiny-polygon-reduction", str(source),
+    ]  # fmt: skip
+    before = _children_seconds()
+    subprocess.run(command, check=True)
+    return target, _children_seconds() - before
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def child_seconds(command: list[str]) -> float:
+    """Run a program and return its processor time."""
+    before = _children_seconds()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return _children_seconds() - before
+
+
+@contextlib.contextmanager
+def tileserver(work: Path, tiles: Path) -> Iterator[Server]:
+    """Serve a pyramid by TileServer-GL light."""
+    folder = work / "node"
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / "node_modules/.bin/tileserver-gl-light"
+    if not program.parent.exists():
+        subprocess.run(
+            ["npm", "install", "--silent", "--prefix", str(folder), "tileserver-gl-light"],
+            check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+    program = next(program.parent.glob("tileserver-gl*"))
+    port = free_port()
+    command = [str(program), "--file", str(tiles), "-p", str(port), "-b", "127.0.0.1", "--silent"]
+    with running(command, f"http://127.0.0.1:{port}/index.json") as process:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/index.json") as answer:
+            (template,) = (each["tiles"][0] for each in json.load(answer) if "tiles" in each)
+        path = urllib.request.urlparse(template).path.removesuffix("/{z}/{x}/{y}.pbf")
+        yield Server(f"http://127.0.0.1:{port}{path}", (process.pid,))
