@@ -105,6 +105,33 @@ def geogrid(city: Path) -> Iterator[Server]:
         yield Server(address, (process.pid,))
 
 
+_BARE = """
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"].endswith("shutdown"):
+                return
+    kind = (b"content-type", b"application/json")
+    length = (b"content-length", b"800")
+    await send({"type": "http.response.start", "status": 200, "headers": [kind, length]})
+    await send({"type": "http.response.body", "body": b" " * 800})
+"""
+
+
+@contextlib.contextmanager
+def bare() -> Iterator[Server]:
+    """Serve 800 bytes to whoever asks: what no service in Python can go below."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "bare.py").write_text(_BARE)
+        command = [sys.executable, "-m", "uvicorn", "bare:app", "--app-dir", folder, "--port",
+                   str(port), "--no-access-log", "--log-level", "warning"]  # fmt: skip
+        with running(command, f"http://127.0.0.1:{port}/") as process:
+            yield Server(f"http://127.0.0.1:{port}", (process.pid,))
+
+
 def environment(work: Path, name: str, *packages: str) -> Path:
     """Return the folder of programs of a virtual environment with these packages."""
     folder = work / name
