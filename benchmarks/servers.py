@@ -25,7 +25,7 @@ import pandas as pd
 import shapely
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_PATIENCE = 120  # seconds until a server has to answer; on a busy machine node takes half of it
+_PATIENCE = 300  # seconds until a server has to answer; the first start compiles
 
 
 @dataclass(frozen=True, slots=True)
