@@ -15,6 +15,7 @@ from geogrid.api import (
     basemap,
     batch,
     convert,
+    description,
     features,
     findings,
     incidents,
@@ -93,6 +94,7 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
     app.state.settings = settings
     app.add_middleware(Front)  # the last to be asked before the routes
     problems.install(app)
+    description.install(app)
     app.add_middleware(Guard, settings=settings, keepers=keepers)
     return app
 
