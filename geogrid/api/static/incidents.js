@@ -33,6 +33,7 @@ export async function switchWarnings(on, context) {
 
 export async function count(context) {
   const mine = ++state.asked;
+  document.body.dataset.counting = "yes"; // what is shown is of the question before
   try {
     const scale = question.method === "absolute" ? question.values : question.method;
     const { level, from, to, measure, least, category } = question;
@@ -46,6 +47,8 @@ export async function count(context) {
     if (mine !== state.asked) return;
     if (!error.status) throw error;
     Object.assign(state, { failed: error, answer: null });
+  } finally {
+    if (mine === state.asked) delete document.body.dataset.counting;
   }
   context.changed();
 }

@@ -50,7 +50,9 @@ function row(fill, text, range = "", n = null) {
 
 function classText(breaks, k) {
   if (k === 0) return `< ${number(breaks[0])}`;
-  return k === breaks.length ? `≥ ${number(breaks[k - 1])}` : `${number(breaks[k - 1])} – ${number(breaks[k] - 1)}`;
+  if (k === breaks.length) return `≥ ${number(breaks[k - 1])}`;
+  const last = breaks[k] - 1;
+  return last === breaks[k - 1] ? number(last) : `${number(breaks[k - 1])} – ${number(last)}`;
 }
 
 function levelText(level) {

@@ -36,6 +36,8 @@ export function openMap(found, about, imagery) {
   ready = new Promise((resolve) => map.once("load", resolve));
   ready.then(() => { map.addImage("hatching", hatching()); repaint(); });
   map.once("idle", () => { document.body.dataset.ready = "yes"; });
+  map.on("resize", shape);
+  shape();
   map.on("render", () => { delete document.body.dataset.idle; });
   map.on("idle", () => { document.body.dataset.idle = "yes"; });
   map.on("styleimagemissing", () => map.hasImage("hatching") || map.addImage("hatching", hatching()));
@@ -43,10 +45,15 @@ export function openMap(found, about, imagery) {
   return map;
 }
 
+// Paper takes the shape of the map on the screen.
+function shape() {
+  const { clientWidth: width, clientHeight: height } = map.getContainer();
+  if (!matchMedia("print").matches) document.body.style.setProperty("--shape", `${width} / ${height}`);
+}
+
 export function repaint() {
   if (map?.isStyleLoaded() || map?.loaded()) paint(map, tiles);
   else ready?.then(() => paint(map, tiles));
-  map?.fire("repainted");
 }
 
 export function zoom() {
