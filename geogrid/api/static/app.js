@@ -212,6 +212,7 @@ function openTab(name) {
   }
   document.body.dataset.tab = name;
   byId("panels").scrollTop = 0;
+  if (context.map) repaint();
   remember("tab", name === "layers" ? "" : name);
   if (name === "incidents" && context.about?.incidents && view.theme !== "warnings") switchWarnings(true, context).catch(fail);
 }

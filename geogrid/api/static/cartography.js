@@ -118,7 +118,12 @@ export function paint(map, tiles) {
       if (on && map.getLayer(id)) map.setPaintProperty(id, "raster-opacity", view.basemapOpacity);
     }
   }
-  for (const id of ["fault-shapes", "fault-lines", "fault-points", "fault-marked"]) show(id, view.faults);
+  for (const id of ["fault-shapes", "fault-lines", "fault-points", "fault-marked"]) show(id, faultsShown());
+}
+
+// Colours of findings and of warnings do not go together, so one at a time.
+function faultsShown() {
+  return view.faults && (view.theme !== "warnings" || document.body.dataset.tab === "check");
 }
 
 // A picture below shows through, unless the reader chose otherwise.

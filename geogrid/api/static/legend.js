@@ -28,7 +28,7 @@ function warnings(found, level, nearer) {
   const values = found.thresholds && Object.entries(found.thresholds.values).reverse();
   for (const [k, [colour, value]] of (values || []).entries()) {
     const above = k ? values[k - 1][1] : Infinity;
-    list.append(row(WARNINGS[colour], say(colour), least(value) === least(above) ? say("noUnits") : say("atLeast", { n: number(least(value), 2) }), found.warnings[colour]));
+    list.append(row(WARNINGS[colour], say(colour), least(value) === least(above) ? say("noUnits") : say("reached", { n: number(least(value), 2) }), found.warnings[colour]));
   }
   if (found.thresholds) list.append(row(WARNINGS.none, say("noWarning"), "", found.warnings.none));
   list.append(row("", say("no_data"), "", found.warnings.no_data ?? 0));

@@ -1,0 +1,43 @@
+"""One position in another datum over HTTP."""
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from geogrid import datums, store
+from geogrid.api.app import create_app
+from geogrid.api.deps import Settings
+from geogrid.datums import Datum
+
+
+@pytest.fixture(scope="module")
+def client(toy_edition, tmp_path_factory):
+    path = tmp_path_factory.mktemp("convert") / "city.gpkg"
+    store.write_edition(toy_edition, path, tables={})
+    with TestClient(create_app(Settings(edition=path)), raise_server_exceptions=False) as client:
+        yield client
+
+
+def test_a_position_goes_to_another_datum_and_back(client):
+    ask = {"lon": 114.6497, "lat": 33.6204, "datum": "wgs84", "to": "gcj02"}
+    there = client.get("/v1/convert", params=ask).json()
+    assert there["datum"] == "gcj02"
+    assert (there["lon"], there["lat"]) == pytest.approx((114.6550742, 33.6187537), abs=6e-8)
+    back = client.get("/v1/convert", params={**there, "datum": "gcj02"}).json()
+    assert back["datum"] == "cgcs2000"
+    assert (back["lon"], back["lat"]) == pytest.approx((114.6497, 33.6204), abs=2e-8)
+    (expected,) = datums.convert(np.array([[114.6497, 33.6204]]), Datum.BD09, Datum.CGCS2000)
+    found = client.get("/v1/convert", params=ask | {"datum": "bd09", "to": "cgcs2000"}).json()
+    assert (found["lon"], found["lat"]) == pytest.approx(tuple(expected), abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"lon": 1e300}, {"lat": 91}, {"datum": "wgs48"}, {"to": "x"}, {"lon": "nan"}, {"z": 1}],
+)
+def test_a_position_that_cannot_be_converted_is_refused_by_field(client, wrong):
+    response = client.get(
+        "/v1/convert", params={"lon": 114.6, "lat": 33.6, "datum": "gcj02"} | wrong
+    )
+    assert response.status_code == 422
+    assert response.json()["field"] == next(iter(wrong))
