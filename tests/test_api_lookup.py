@@ -95,6 +95,20 @@ def test_another_method_or_path_is_a_problem(client, method, path, status):
     assert status != 405 or response.headers["allow"]
 
 
+def test_a_wrong_method_is_told_all_that_are_right(client):
+    assert client.patch("/v1/jobs/x").headers["allow"] == "DELETE, GET"
+
+
+def test_every_error_is_described_as_what_it_is(client):
+    document = client.get("/openapi.json").json()
+    assert "ProblemDocument" in document["components"]["schemas"]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if status.startswith("4"):
+                    assert list(response["content"]) == ["application/problem+json"], path
+
+
 def test_a_corner_where_four_meet_is_the_lowest_codes(client, data):
     microgrids = data.edition["microgrid"]
     corner = shapely.intersection_all(microgrids.geom.iloc[[0, 1, 2, 3]].to_numpy())

@@ -29,7 +29,8 @@ _PIECE = 1 << 20
 """Bytes written at once."""
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_BODY = {"required": True, "content": dict.fromkeys((*_KINDS, _ANY), _BINARY)}
+_SENT = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
+_BODY = {"required": True, "content": dict.fromkeys((*_KINDS, _ANY), _SENT)}
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file.", "content": dict.fromkeys(_KINDS, _BINARY)}
 }

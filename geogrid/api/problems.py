@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount
 from starlette.types import Scope
 
 from geogrid.errors import (
@@ -129,9 +130,12 @@ class Problem(Exception):  # noqa: N818  # the standard's word
 _COLUMNS = "lon=COLUMN&lat=COLUMN"
 """How a caller names the columns, where the command line is told otherwise."""
 
+_DOCUMENT = {
+    "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}
+}
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": ProblemDocument, "description": "A problem document (RFC 9457)."},
-    "422": {"model": ProblemDocument, "description": "A parameter is missing or wrong."},
+    "4XX": {"content": _DOCUMENT, "description": "A problem document (RFC 9457)."},
+    "422": {"content": _DOCUMENT, "description": "A parameter is missing or wrong."},
 }
 """What the OpenAPI description says of errors, in place of FastAPI's own shape."""
 
@@ -288,9 +292,22 @@ def _field_name(code: str, place: tuple[str | int, ...]) -> str:
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in inside)
 
 
+def _allowed(scope: Scope) -> list[str]:
+    """Return the methods of all routes of a path; the framework names those of the first."""
+    routes = [each for each in scope["app"].routes if not isinstance(each, Mount)]
+    return [
+        method
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        if any(each.matches({**scope, "method": method})[0] is Match.FULL for each in routes)
+    ]
+
+
 def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = HTTPStatus(error.status_code).name.lower()
     zh = _HTTP_CHINESE.get(error.status_code, "请求不能处理")
-    problem = Problem(error.status_code, code, str(error.detail), zh, headers=error.headers)
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(_allowed(request.scope))}
+    problem = Problem(error.status_code, code, str(error.detail), zh, headers=headers)
     return refuse(request.scope, problem)
