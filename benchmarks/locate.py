@@ -12,10 +12,8 @@ import contextlib
 import importlib.util
 import os
 import resource
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +25,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+import servers
 import shapely
 from numpy.typing import NDArray
 
@@ -213,54 +212,31 @@ def sedona_join(table: gpd.GeoDataFrame, xy: Points) -> Iterator[Callable[[], in
 
 @contextlib.contextmanager
 def postgis_join(table: gpd.GeoDataFrame, xy: Points) -> Iterator[Callable[[], int]]:
-    """Ask a server of its own, made in a folder that is gone afterwards, on a local socket."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found or not list(Path("/usr/share/postgresql").glob("*/extension/postgis.control")):
-        raise FileNotFoundError("no PostgreSQL with PostGIS")
-    # The server refuses to run as root.
-    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    with tempfile.TemporaryDirectory(prefix="postgis") as folder:
-        if user:
-            shutil.chown(folder, "postgres")
-
-        def run(program: str, *options: str) -> str:
-            command = [*user, str(found[-1].parent / program), *options]
-            done = subprocess.run(
-                command, check=True, cwd=folder, stdout=subprocess.PIPE, text=True
-            )
-            return done.stdout
-
-        def ask(query: str) -> str:
-            return run("psql", "-h", folder, "-U", "bench", "-Atq", "-c", query, "postgres")
-
-        run("initdb", "-D", f"{folder}/data", "-A", "trust", "-U", "bench")
-        workers = len(os.sched_getaffinity(0)) - 1
-        settings = (
-            f"-c listen_addresses= -c unix_socket_directories={folder} -c shared_buffers=1GB "
-            f"-c work_mem=256MB -c max_parallel_workers_per_gather={workers}"
-        )
-        start = ["-D", f"{folder}/data", "-l", f"{folder}/log", "-w", "-o", settings]
-        run("pg_ctl", "start", *start)
-        try:
-            polygons = shapely.to_wkb(table.geometry.to_numpy(), hex=True)
-            pd.DataFrame({"code": table["code"], "wkb": polygons}).to_csv(
-                f"{folder}/m.csv", index=False
-            )
-            pd.DataFrame(xy).to_csv(f"{folder}/p.csv", index=False)
-            ask("CREATE EXTENSION postgis")
-            ask("CREATE TABLE m_given (code text, geom geometry)")
-            ask("CREATE TABLE p_given (x float8, y float8)")
-            ask(f"COPY m_given FROM '{folder}/m.csv' (FORMAT csv, HEADER)")
-            ask(f"COPY p_given FROM '{folder}/p.csv' (FORMAT csv, HEADER)")
-            ask("CREATE TABLE m AS SELECT code, geom FROM m_given")
-            ask("CREATE TABLE p AS SELECT ST_Point(x, y) AS geom FROM p_given")
-            ask("CREATE INDEX ON m USING gist (geom)")
-            ask("VACUUM ANALYZE m")
-            ask("VACUUM ANALYZE p")
-            query = "SELECT count(m.code) FROM p JOIN m ON ST_Intersects(m.geom, p.geom)"
-            yield lambda: int(ask(query))
-        finally:
-            run("pg_ctl", "stop", "-D", f"{folder}/data", "-m", "fast")
+    """Ask a server of its own, which is gone afterwards."""
+    workers = len(os.sched_getaffinity(0)) - 1
+    settings = (
+        "-c shared_buffers=1GB -c work_mem=256MB "
+        f"-c max_parallel_workers_per_gather={workers}"
+    )  # fmt: skip
+    with servers.postgis(settings) as base:
+        polygons = shapely.to_wkb(table.geometry.to_numpy(), hex=True)
+        given = pd.DataFrame({"code": table["code"], "wkb": polygons})
+        given.to_csv(base.folder / "m.csv", index=False)
+        pd.DataFrame(xy).to_csv(base.folder / "p.csv", index=False)
+        for query in (
+            "CREATE TABLE m_given (code text, geom geometry)",
+            "CREATE TABLE p_given (x float8, y float8)",
+            f"COPY m_given FROM '{base.folder}/m.csv' (FORMAT csv, HEADER)",
+            f"COPY p_given FROM '{base.folder}/p.csv' (FORMAT csv, HEADER)",
+            "CREATE TABLE m AS SELECT code, geom FROM m_given",
+            "CREATE TABLE p AS SELECT ST_Point(x, y) AS geom FROM p_given",
+            "CREATE INDEX ON m USING gist (geom)",
+            "VACUUM ANALYZE m",
+            "VACUUM ANALYZE p",
+        ):
+            base.ask(query)
+        query = "SELECT count(m.code) FROM p JOIN m ON ST_Intersects(m.geom, p.geom)"
+        yield lambda: int(base.ask(query))
 
 
 RIVALS = {

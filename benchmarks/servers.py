@@ -143,64 +143,77 @@ def environment(work: Path, name: str, *packages: str) -> Path:
 
 
 # --- PostGIS and tipg
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A running PostgreSQL cluster with PostGIS, in a folder that is gone afterwards."""
+
+    folder: Path
+    programs: Path
+    user: tuple[str, ...]
+    port: int
+
+    @property
+    def pid(self) -> int:
+        """The first process of the server."""
+        return int((self.folder / "data/postmaster.pid").read_text().splitlines()[0])
+
+    def run(self, program: str, *options: str) -> str:
+        """Run one of PostgreSQL's programs as its user and return what it says."""
+        command = [*self.user, str(self.programs / program), *options]
+        done = subprocess.run(
+            command, check=True, cwd=self.folder, stdout=subprocess.PIPE, text=True
+        )
+        return done.stdout
+
+    def ask(self, query: str) -> str:
+        """Return the answer to a query."""
+        at = ("-h", str(self.folder), "-p", str(self.port), "-U", "bench")
+        return self.run("psql", *at, "-Atq", "-c", query, "postgres")
+
+
 @contextlib.contextmanager
-def postgis(microgrid: gpd.GeoDataFrame) -> Iterator[tuple[str, int]]:
-    """Serve the table `micro` from a cluster of its own; yield its address and its process."""
+def postgis(settings: str) -> Iterator[Cluster]:
+    """Start a cluster of its own with these settings, at a port of this machine alone."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found or not list(Path("/usr/share/postgresql").glob("*/extension/postgis.control")):
         raise FileNotFoundError("no PostgreSQL with PostGIS")
     # The server refuses to run as root.
-    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    port = free_port()
+    user = ("runuser", "-u", "postgres", "--") if os.geteuid() == 0 else ()
     with tempfile.TemporaryDirectory(prefix="postgis") as folder:
         if user:
             shutil.chown(folder, "postgres")
-
-        def run(program: str, *options: str) -> None:
-            subprocess.run(
-                [*user, str(found[-1].parent / program), *options],
-                check=True, cwd=folder, stdout=subprocess.DEVNULL,
-            )  # fmt: skip
-
-        run("initdb", "-D", f"{folder}/data", "-A", "trust", "-U", "bench")
-        settings = (
-            f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} "
-            "-c shared_buffers=1GB -c jit=off -c fsync=off"
+        base = Cluster(Path(folder), found[-1].parent, user, free_port())
+        base.run("initdb", "-D", f"{folder}/data", "-A", "trust", "-U", "bench")
+        options = (
+            f"-p {base.port} -c listen_addresses=127.0.0.1 "
+            f"-c unix_socket_directories={folder} {settings}"
         )
-        run("pg_ctl", "start", "-D", f"{folder}/data", "-l", f"{folder}/log", "-w", "-o", settings)
+        start = ["-D", f"{folder}/data", "-l", f"{folder}/log", "-w", "-o", options]
+        base.run("pg_ctl", "start", *start)
         try:
-            polygons = shapely.to_wkb(microgrid.geometry.to_numpy(), hex=True)
-            table = pd.DataFrame({"id": range(len(microgrid)), "wkb": polygons})
-            table = table.join(microgrid[["code", "name", "households"]].reset_index(drop=True))
-            table.to_csv(f"{folder}/micro.csv", index=False)
-            for query in (
-                "CREATE EXTENSION postgis",
-                "CREATE TABLE given (id int, wkb geometry, code text, name text, n int)",
-                f"COPY given FROM '{folder}/micro.csv' (FORMAT csv, HEADER)",
-                "CREATE TABLE micro AS SELECT id, code, name, n AS households, "
-                "ST_SetSRID(wkb, 4326)::geometry(Polygon, 4326) AS geom FROM given",
-                "DROP TABLE given",
-                "ALTER TABLE micro ADD PRIMARY KEY (id)",
-                "CREATE INDEX ON micro USING gist (geom)",
-                "VACUUM ANALYZE micro",
-            ):
-                run(
-                    "psql",
-                    "-h",
-                    folder,
-                    "-p",
-                    str(port),
-                    "-U",
-                    "bench",
-                    "-q",
-                    "-c",
-                    query,
-                    "postgres",
-                )
-            pid = int(Path(f"{folder}/data/postmaster.pid").read_text().splitlines()[0])
-            yield f"postgresql://bench@127.0.0.1:{port}/postgres", pid
+            base.ask("CREATE EXTENSION postgis")
+            yield base
         finally:
-            run("pg_ctl", "stop", "-D", f"{folder}/data", "-m", "fast")
+            base.run("pg_ctl", "stop", "-D", f"{folder}/data", "-m", "fast")
+
+
+def _fill(base: Cluster, microgrid: gpd.GeoDataFrame) -> None:
+    """Write the table `micro`, indexed."""
+    polygons = shapely.to_wkb(microgrid.geometry.to_numpy(), hex=True)
+    table = pd.DataFrame({"id": range(len(microgrid)), "wkb": polygons})
+    table = table.join(microgrid[["code", "name", "households"]].reset_index(drop=True))
+    table.to_csv(base.folder / "micro.csv", index=False)
+    for query in (
+        "CREATE TABLE given (id int, wkb geometry, code text, name text, n int)",
+        f"COPY given FROM '{base.folder}/micro.csv' (FORMAT csv, HEADER)",
+        "CREATE TABLE micro AS SELECT id, code, name, n AS households, "
+        "ST_SetSRID(wkb, 4326)::geometry(Polygon, 4326) AS geom FROM given",
+        "DROP TABLE given",
+        "ALTER TABLE micro ADD PRIMARY KEY (id)",
+        "CREATE INDEX ON micro USING gist (geom)",
+        "VACUUM ANALYZE micro",
+    ):
+        base.ask(query)
 
 
 @contextlib.contextmanager
@@ -208,15 +221,17 @@ def tipg(work: Path, microgrid: gpd.GeoDataFrame) -> Iterator[Server]:
     """Serve the micro-grids by tipg; its processor time and PostgreSQL's."""
     programs = environment(work, "tipg", "tipg", "uvicorn[standard]")
     port = free_port()
-    with postgis(microgrid) as (database, postmaster):
+    with postgis("-c shared_buffers=1GB -c jit=off") as base:
+        _fill(base, microgrid)
         env = {
-            "DATABASE_URL": database, "TIPG_DB_SCHEMAS": '["public"]', "DB_MIN_CONN_SIZE": "1",
+            "DATABASE_URL": f"postgresql://bench@127.0.0.1:{base.port}/postgres",
+            "TIPG_DB_SCHEMAS": '["public"]', "DB_MIN_CONN_SIZE": "1",
         }  # fmt: skip
         command = [str(programs / "uvicorn"), "tipg.main:app", "--port", str(port),
                    "--no-access-log", "--log-level", "warning"]  # fmt: skip
         address = f"http://127.0.0.1:{port}/collections/public.micro/tiles/WebMercatorQuad"
         with running(command, f"http://127.0.0.1:{port}/collections", env) as process:
-            yield Server(address, (process.pid, postmaster))
+            yield Server(address, (process.pid, base.pid))
 
 
 # --- tippecanoe and TileServer-GL
