@@ -101,6 +101,17 @@ def test_pages_and_health_need_no_key(guarded, path):
     assert guarded.get(path).status_code == 200
 
 
+def test_a_job_is_seen_by_its_owner_only(dataset):
+    made = [keys.make(name, ["bulk"]) for name in ("one", "other")]
+    with client_of(dataset, keys=tuple(key.line() for _, key in made)) as client:
+        mine, others = ({"X-API-Key": secret, "Content-Type": "text/csv"} for secret, _ in made)
+        body = b"lon,lat\n114.62,33.62\n"
+        job = client.post("/v1/jobs?datum=wgs84&name=a.csv", content=body, headers=mine).json()
+        assert client.get(f"/v1/jobs/{job['id']}", headers=mine).status_code == 200
+        assert client.get(f"/v1/jobs/{job['id']}", headers=others).status_code == 404
+        client.delete(f"/v1/jobs/{job['id']}", headers=mine)
+
+
 def test_a_key_counts_in_the_header_only(guarded, secrets):
     secret = secrets["phone"][0]
     for name in ("key", "api_key", "X-API-Key"):

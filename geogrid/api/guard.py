@@ -12,6 +12,7 @@ What stands in `scope["state"]` for those inside:
     request_id   names the request in the log, the answer and the problem document
     key          name of the key, where keys are needed
     metrics      the counters (`metrics.Metrics`)
+    key          name of the key, where there are keys: who owns a job
     route        set by a route that bypasses the framework: its template, for log and metrics
 """
 
@@ -201,6 +202,7 @@ class _Passage:
             self.scope["state"]["key"] = self.key.name
         if self.key is None:
             return _NO_KEY if secret is None else _UNKNOWN_KEY
+        self.scope["state"]["key"] = self.key.name
         needed = scope_of(self.scope["method"], self.scope["path"])
         return None if needed in self.key.scopes else _wrong_scope(self.key, needed)
 
