@@ -280,6 +280,17 @@ def test_a_worker_ends_when_its_service_is_killed(data, tmp_path):
     worker.stdout.close()
 
 
+def test_a_job_without_a_process_fails_and_the_next_one_runs(client, monkeypatch):
+    async def none_left(*_, **__):
+        raise BlockingIOError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("asyncio.create_subprocess_exec", none_left)
+        job = ended(client, send(client, b"lon,lat\n114.62,33.62\n"))
+    assert (job.state, job.problem.code) == ("failed", "internal")
+    assert ended(client, send(client, b"lon,lat\n114.62,33.62\n")).state == "done"
+
+
 def test_what_a_killed_service_left_is_removed_by_the_next(data, temporary):
     left, used = temporary / "geogrid-jobs-left", temporary / "geogrid-jobs-used"
     for folder in (left, used):

@@ -52,9 +52,8 @@ class Answers:
         self._tails = {
             datum: b',"datum":"%s",%s' % (datum.value.encode(), info[1:]) for datum in Datum
         }
-        self._microgrid_texts, self._grid_texts = index.codes[:-1], index.grid_codes[:-1]
-        self._arrow = tuple(map(pa.array, (STATUS_TEXT, self._grid_texts, self._microgrid_texts)))
-        self._bytes = tuple(map(_as_bytes, (STATUS_TEXT, self._grid_texts, self._microgrid_texts)))
+        texts = (STATUS_TEXT, index.grid_codes[:-1], index.codes[:-1])
+        self._arrow, self._bytes = tuple(map(pa.array, texts)), tuple(map(_as_bytes, texts))
 
     def place(self, found: tuple[int, Status, bool, float, int], datum: Datum) -> bytes:
         """Return what `Locator.place` found, a `models.Place`, as JSON."""

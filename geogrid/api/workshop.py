@@ -198,8 +198,8 @@ class Workshop:
         async with self._saving:
             if not path.exists():
                 await asyncio.to_thread(data.locator.save, path)
-                waiting = {job.index for job in self._jobs.values() if job.state is State.QUEUED}
-                for other in set(self.folder.glob("*.locator")) - waiting - {path}:
+                needed = {job.index for job in self._jobs.values() if job.finished is None}
+                for other in set(self.folder.glob("*.locator")) - needed - {path}:
                     other.unlink()
         return path
 
@@ -212,6 +212,9 @@ class Workshop:
                     await self._locate(job)
             except TimeoutError:
                 job.problem = _too_large("seconds", f"{self.limits.seconds:g}")
+            except (OSError, ValueError) as error:  # no process to be had, or no JSON from it
+                logger.error("job %s failed: %s", job.id, type(error).__name__)
+                job.problem = _BUG
         job.state = State.FAILED if job.problem else State.DONE
         job.progress = job.progress if job.problem else 1.0
         job.source.unlink(missing_ok=True)
@@ -256,9 +259,7 @@ class Workshop:
         kind, message = told.get("error"), str(told.get("message", ""))
         if kind == "bug":
             logger.error("job %s failed: %s", job.id, message)
-            job.problem = Problem(
-                500, "internal", "The service failed; see its log.", "服务内部错误，请查看日志。"
-            )
+            job.problem = _BUG
         elif kind == "MemoryError":
             job.problem = _too_large("memory_bytes", f"{self.limits.memory_bytes:,}")
         elif kind is not None:
@@ -276,6 +277,9 @@ def safe_name(name: str, suffix: str) -> str:
     stem = re.sub(r"\.[A-Za-z]{1,10}$", "", stem)
     stem = re.sub(r"[^\w()-]+", "_", stem).strip("_")[:40]
     return (stem or "table") + suffix
+
+
+_BUG = Problem(500, "internal", "The service failed; see its log.", "服务内部错误，请查看日志。")
 
 
 def _too_large(limit: str, most: str) -> Problem:
