@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import pickle
 import tempfile
+import threading
 from mmap import ACCESS_COPY, mmap
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,6 +32,8 @@ from geogrid.errors import DataError, GeogridError
 _ALIGNMENT = 64
 _SHARE = 200_000
 """Bytes of geometries that are made in one go: some milliseconds."""
+
+_LOCK = type(threading.Lock())
 
 _NICENESS = 10
 """Of the process: look-ups go first."""
@@ -113,6 +116,8 @@ class _Pickler(pickle.Pickler):
             return _geometries, (np.frombuffer(b"".join(wkb), np.uint8), ends, obj.crs)
         if isinstance(obj, MappingProxyType):
             return _read_only, (dict(obj),)
+        if isinstance(obj, _LOCK):
+            return threading.Lock, ()
         if isinstance(obj, Imagery):
             return Imagery, (obj.path,)
         return NotImplemented
