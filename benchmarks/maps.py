@@ -294,12 +294,14 @@ m = folium.Map([33.6, 114.6], zoom_start=9, tiles=None, prefer_canvas=True)
 def style(f):
     return {"fillColor": FILLS[f["properties"]["class"]], "weight": 0.3, "fillOpacity": 0.8}
 folium.GeoJson(frame, style_function=style).add_to(m)
+m.fit_bounds(BOUNDS)
 m.save(out)
 """,
     "folium GeoJson": """
 import folium
 m = folium.Map([33.6, 114.6], zoom_start=9, tiles=None, prefer_canvas=True)
 folium.GeoJson(frame).add_to(m)
+m.fit_bounds(BOUNDS)
 m.save(out)
 """,
     "geopandas.explore": """
@@ -346,6 +348,8 @@ def _rival(
     head = (
         f"import geopandas\nFILLS = {list(maps.classes.SEQUENTIAL)!r}\nout = {str(out)!r}\n"
         f"frame = geopandas.read_parquet({str(work / 'microgrids.parquet')!r})\n"
+        "west, south, east, north = frame.total_bounds.tolist()\n"
+        "BOUNDS = [[south, west], [north, east]]\n"
     )
     begun = time.perf_counter()
     subprocess.run([python, "-c", head + script], check=True)

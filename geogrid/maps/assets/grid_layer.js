@@ -232,7 +232,7 @@
     }
 
     async prepare() {
-      this.above = this.levels.map((_, depth) => this._ancestors(depth)); // of each micro-grid
+      this.above = this._ancestors(); // by level, the unit that each micro-grid lies in
       this._boxes();
       await breathe();
       this._borders();
@@ -242,11 +242,14 @@
       return this;
     }
 
-    _ancestors(depth) {
-      const found = Int32Array.from({ length: this.n }, (_, u) => u);
-      for (let below = this.levels.length - 1; below > depth; below--) {
-        const { parents } = this.levels[below];
-        for (let u = 0; u < found.length; u++) if (found[u] >= 0) found[u] = parents[found[u]];
+    _ancestors() {
+      const found = [], last = this.levels.length - 1, own = new Int32Array(this.n);
+      for (let u = 0; u < this.n; u++) own[u] = u;
+      found[last] = own;
+      for (let depth = last - 1; depth >= 0; depth--) {
+        const { parents } = this.levels[depth + 1], below = found[depth + 1];
+        const units = (found[depth] = new Int32Array(this.n));
+        for (let u = 0; u < this.n; u++) units[u] = below[u] < 0 ? -1 : parents[below[u]];
       }
       return found;
     }
@@ -667,7 +670,10 @@
     },
 
     _fill(context, { width, height, x, y, ratio }) {
-      const image = context.createImageData(width, height), pixels = new Uint32Array(image.data.buffer);
+      if (!this._image || this._image.width !== width || this._image.height !== height) {
+        this._image = context.createImageData(width, height);
+      }
+      const image = this._image, pixels = new Uint32Array(image.data.buffer);
       const { ids } = this._raster, lut = this._lut, n = width * height;
       for (let i = 0; i < n; i++) pixels[i] = lut[ids[i] + 1];
       if ((this.style.hatched || []).length) {
