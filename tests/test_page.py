@@ -82,7 +82,7 @@ def opened_map(browser, address: str, **options: object) -> Iterator:
         yield page
 
 
-COLOURS = """() => {
+PIXELS = """() => {
   const canvas = LAYER._canvas, counts = new Map(), found = {};
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   for (const pixel of new Uint32Array(data.buffer)) counts.set(pixel, (counts.get(pixel) || 0) + 1);
@@ -108,16 +108,16 @@ def near(colour: str, counts: dict[str, int]) -> int:
 
 def test_saved_map_paints_without_a_network(browser, saved_map):
     with opened_map(browser, saved_map) as page:
-        assert sum(page.evaluate(COLOURS).values()) > 100_000
+        assert sum(page.evaluate(PIXELS).values()) > 100_000
         assert page.evaluate("document.querySelectorAll('canvas.geogrid-canvas').length") == 2
 
 
 def test_old_browsers_without_decompression_paint_the_same(browser, saved_map):
     with opened_map(browser, saved_map) as page:
-        expected = page.evaluate(COLOURS)
+        expected = page.evaluate(PIXELS)
     with opened_map(browser, saved_map, before="delete window.DecompressionStream") as page:
         assert page.evaluate("typeof DecompressionStream") == "undefined"
-        assert page.evaluate(COLOURS) == expected
+        assert page.evaluate(PIXELS) == expected
 
 
 def test_every_class_is_visible_city_wide_even_one_unit_of_it(browser, toy_edition, tmp_path):
@@ -132,7 +132,7 @@ def test_every_class_is_visible_city_wide_even_one_unit_of_it(browser, toy_editi
         layer = next(each for each in map_._children.values() if isinstance(each, maps.GridLayer))
         for zoom, least in ((12, 40), (11, 3)):
             page.evaluate(f"LAYER._map.setView([33.62, 114.62], {zoom}, {{animate: false}})")
-            counts = page.evaluate(COLOURS)
+            counts = page.evaluate(PIXELS)
             for fill in layer.classes.fills:
                 assert near(fill, counts) >= least, (zoom, fill)
         assert near("#8a969e", counts) >= 10  # the hatching
@@ -174,7 +174,7 @@ def test_neighbours_meet_without_a_pixel_between_them(browser, toy_edition, save
             assert not shapely.intersects_xy(city, *np.reshape(found["cracks"], (-1, 2)).T).any()
         # The last view lies inside the city: no background at all.
         assert found["empty"] == 0
-        assert "#none" not in page.evaluate(COLOURS)
+        assert "#none" not in page.evaluate(PIXELS)
 
 
 def test_pixels_belong_to_the_unit_whose_land_they_show(browser, toy_edition, saved_map):
@@ -246,7 +246,7 @@ def test_saved_map_hides_and_shows_a_layer(browser, saved_map):
         assert page.query_selector(".geogrid-legend") is None
         page.check(".leaflet-control-layers label:has-text('Grids') input")
         page.wait_for_selector(".geogrid-legend")
-        assert sum(page.evaluate(COLOURS).values()) > 100_000
+        assert sum(page.evaluate(PIXELS).values()) > 100_000
 
 
 def test_vertices_in_the_browser_are_those_of_the_edition(browser, toy_edition, tmp_path):
