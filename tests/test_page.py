@@ -27,6 +27,7 @@ import rasterio
 import shapely
 
 from geogrid import maps, store
+from geogrid.api import keys
 from geogrid.coverage.check import check
 from geogrid.edition import Edition
 from geogrid.locate import Locator
@@ -517,7 +518,7 @@ def _write_image(path: Path, edition: Edition) -> None:
         file.write(pixels)
 
 
-COLOURS = """() => {
+SCREEN = """() => {
   const shown = document.querySelector(".maplibregl-canvas");
   const copy = document.createElement("canvas");
   copy.width = shown.width, copy.height = shown.height;
@@ -538,7 +539,7 @@ def settled(page) -> dict[str, int]:
     """Return how many pixels of the map have each colour once it stands still."""
     page.wait_for_timeout(250)  # until it begins to move
     page.wait_for_selector("body[data-idle]")
-    return page.evaluate(COLOURS)
+    return page.evaluate(SCREEN)
 
 
 def test_page_paints_the_grids_in_the_classes_of_the_legend(browser, service):
@@ -843,6 +844,23 @@ def test_texts_stand_out_and_controls_have_names(browser, faulty_service, tab):
                 || each.labels?.[0]?.textContent.trim())).map((each) => each.outerHTML)"""
         )
         assert nameless == []
+
+
+def test_a_service_with_keys_asks_for_one_and_then_shows_the_map(browser, folder):
+    key, made = keys.make("page", ("read",))
+    with (
+        serving(folder, "city.gpkg", GEOGRID_KEYS=json.dumps([made.line()])) as address,
+        browser.new_context(locale="en-GB") as context,
+    ):
+        page = context.new_page()
+        page.goto(address)
+        page.wait_for_selector("dialog[open]")
+        page.fill("#key-text", key)
+        page.click("dialog .main")
+        page.wait_for_selector("body[data-ready]")
+        assert page.inner_text("#counts") == "64 grids · 256 micro-grids"
+        assert sum(settled(page).get(colour, 0) for colour in CLASSES) > 100_000
+        assert key not in page.content()
 
 
 def test_a_new_edition_is_noticed_and_shown(browser, folder, toy_edition, service):

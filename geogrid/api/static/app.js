@@ -20,7 +20,7 @@ const POLL = 20_000; // milliseconds between looks whether the edition is still 
 
 const context = { tiles: null, edition: null, about: null, found: null, map: null, asked: 0, changed, pick };
 
-let gone = false;
+let gone = false, asking = null;
 
 begin(recall("lang"));
 words();
@@ -237,13 +237,20 @@ function returned() {
   if (recall("lang") && recall("lang") !== current()) { toggle(); words(); }
 }
 
-async function askKey() {
-  const dialog = byId("key");
-  if (!dialog.open) dialog.showModal();
+// Several requests may lack the key at once: one dialog answers them all.
+function askKey() {
+  asking ||= askOnce().finally(() => { asking = null; });
+  return asking;
+}
+
+async function askOnce() {
+  const dialog = byId("key"), text = byId("key-text");
+  dialog.showModal();
   const given = await new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue), { once: true }));
-  if (given !== "ok" || !byId("key-text").value) return false;
-  keepKey(byId("key-text").value.trim());
-  byId("key-text").value = "";
+  const key = text.value.trim();
+  text.value = "";
+  if (given !== "ok" || !key) return false;
+  keepKey(key);
   return true;
 }
 
