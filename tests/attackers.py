@@ -54,7 +54,7 @@ def serving(city: Path, *options: str, **settings: object) -> Iterator[Service]:
     listening = threading.Thread(target=listen, daemon=True)
     listening.start()
     try:
-        assert ready.wait(120)
+        assert ready.wait(300)
         (line,) = (line for line in said if line.startswith("map: "))
         yield Service(process, int(line.split(":")[3].split("/")[0]), said)
     finally:
