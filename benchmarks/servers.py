@@ -297,9 +297,12 @@ def tileserver(work: Path, tiles: Path) -> Iterator[Server]:
         )  # fmt: skip
     program = next(program.parent.glob("tileserver-gl*"))
     port = free_port()
-    command = [str(program), "--file", str(tiles), "-p", str(port), "-b", "127.0.0.1", "--silent"]
-    with running(command, f"http://127.0.0.1:{port}/index.json") as process:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/index.json") as answer:
-            (template,) = (each["tiles"][0] for each in json.load(answer) if "tiles" in each)
-        path = urllib.request.urlparse(template).path.removesuffix("/{z}/{x}/{y}.pbf")
+    config = work / "tileserver.json"
+    # Without a configuration it looks for styles that the light package does not bring.
+    paths = {"root": str(work), "mbtiles": str(tiles.parent), "pmtiles": str(tiles.parent)}
+    data = {"levels": {tiles.suffix[1:]: tiles.name}}
+    config.write_text(json.dumps({"options": {"paths": paths}, "data": data}))
+    command = [str(program), "-c", str(config), "-p", str(port), "-b", "127.0.0.1", "--silent"]
+    with running(command, f"http://127.0.0.1:{port}/data/levels.json") as process:
+        path = "/data/levels"
         yield Server(f"http://127.0.0.1:{port}{path}", (process.pid,))
