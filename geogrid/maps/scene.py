@@ -186,7 +186,7 @@ class Scene:
         """Return shapes as seen through the frame, for the middle of what is seen."""
         if not self.part.cut:
             return shapes
-        seen = shapely.intersection(shapely.make_valid(shapes), shapely.box(*self.layout.map))
+        seen = shapely.clip_by_rect(shapes, *self.layout.map)
         kept: NDArray[np.object_] = np.where(shapely.area(seen) > 0, _polygons(seen), shapes)
         return kept
 
