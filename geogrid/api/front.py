@@ -5,11 +5,16 @@ the framework's handlers give it. The routes are also those of FastAPI, which de
 gives the same bytes.
 """
 
+from typing import TypeAlias
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from geogrid.api import lookup, tiles
-from geogrid.api.deps import Dataset, dataset_of, metrics_of
+from geogrid.api.deps import dataset_of, metrics_of
+
+Whole: TypeAlias = tuple[list[tuple[bytes, bytes]], bytes]
+"""Headers, a list of one's own, and body of an answer with status 200."""
 
 
 class Front:
@@ -23,14 +28,7 @@ class Front:
         """Serve one request."""
         if scope["type"] == "http" and scope["method"] == "GET":
             path = scope["path"]
-            if path == lookup.PATH:
-                data = dataset_of(scope)
-                body = lookup.locate_quickly(data, scope["query_string"], metrics_of(scope))
-                if body is not None:
-                    scope["state"]["route"] = path
-                    await _send(send, data, body)
-                    return
-            elif path.startswith("/tiles/"):
+            if path.startswith("/tiles/"):
                 answer = tiles.vector_answer_quickly(dataset_of(scope), path, Headers(scope=scope))
                 if answer is not None:
                     scope["state"]["route"] = tiles.TEMPLATE
@@ -38,9 +36,16 @@ class Front:
                     return
         await self.app(scope, receive, send)
 
+    def whole(self, scope: Scope) -> Whole | None:
+        """Return the answer to a plain look-up, or None: the guard asks before it hands on.
 
-async def _send(send: Send, data: Dataset, body: bytes) -> None:
-    """Send the answer of a look-up; a response object would cost a tenth of it."""
-    headers = [*data.answers.headers, (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+        A call that nobody awaits, and messages that pass no layer, save a third of a look-up.
+        """
+        if scope["path"] != lookup.PATH or scope["method"] != "GET":
+            return None
+        data = dataset_of(scope)
+        body = lookup.locate_quickly(data, scope["query_string"], metrics_of(scope))
+        if body is None:
+            return None
+        scope["state"]["route"] = lookup.PATH
+        return [*data.answers.headers, (b"content-length", b"%d" % len(body))], body

@@ -18,11 +18,12 @@ What stands in `scope["state"]` for those inside:
 
 import asyncio
 import logging
+import random
 import re
-import secrets
 import time
 import traceback
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 
 from starlette.requests import ClientDisconnect
@@ -30,6 +31,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from geogrid.api import problems
 from geogrid.api.deps import Served
+from geogrid.api.front import Front, Whole
 from geogrid.api.journal import Journal
 from geogrid.api.keys import Key, Keyring
 from geogrid.api.metrics import Metrics
@@ -67,6 +69,7 @@ _HEADERS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 _SAME_ORIGIN = (b"cross-origin-resource-policy", b"same-origin")
+_OWN_HEADERS = (*_HEADERS, _SAME_ORIGIN)
 _CORS_METHODS = b"GET, POST, DELETE"
 _CORS_HEADERS = b"X-API-Key, Content-Type, If-None-Match, X-Request-Id"
 _CORS_EXPOSED = b"ETag, Link, Location, Content-Crs, Retry-After, X-Request-Id, X-Dataset-Revision"
@@ -90,6 +93,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings, keepers: Keepers) -> None:
         """Wrap `app`."""
         self.app, self.limits = app, settings.limits
+        self.front = app if isinstance(app, Front) else None
         self.served, self.keys = keepers.served, keepers.keys
         self.metrics, self.journal = keepers.metrics, keepers.journal
         self.origins = frozenset(origin.encode() for origin in settings.cors_origins)
@@ -122,7 +126,7 @@ class _Passage:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         given = self.headers.get(b"x-request-id")
         sane = given is not None and _SANE_ID.fullmatch(given)
-        self.id = given.decode() if given is not None and sane else secrets.token_hex(8)
+        self.id = given.decode() if given is not None and sane else _new_id()
         self.key: Key | None = None
         self.body: bytes | None = None
         self.slots: Slots | None = None
@@ -134,14 +138,20 @@ class _Passage:
     async def run(self) -> None:
         """Let the request in or refuse it, and note how it ended."""
         guard = self.guard
-        self.scope.setdefault("state", {}).update(
-            dataset=guard.served.dataset, request_id=self.id, metrics=guard.metrics
-        )
+        state = self.scope.setdefault("state", {})
+        state["dataset"], state["metrics"] = guard.served.dataset, guard.metrics
+        state["request_id"] = self.id
         try:
             if self._is_preflight():
                 await self._answer_preflight()
                 return
-            problem = self._objection() or await self._let_in()
+            problem = self._objection()
+            if problem is None:
+                whole = self._whole()
+                if whole is not None:
+                    await self._send_whole(whole)
+                    return
+                problem = await self._let_in()
             if problem is not None and not self.gone:
                 guard.metrics.refused(problem.code)
                 await problems.refuse(self.scope, problem)(self.scope, self.receive, self.send)
@@ -189,7 +199,9 @@ class _Passage:
             problem = self._too_often(guard.buckets)
         if problem is not None:
             return problem
-        length = self.headers.get(b"content-length", b"0")
+        length = self.headers.get(b"content-length")
+        if length is None:
+            return None
         most = limits.upload_bytes if scope["path"].startswith(_UPLOADS) else limits.body_bytes
         return None if length.isdigit() and int(length) <= most else _body_too_large(most)
 
@@ -221,6 +233,30 @@ class _Passage:
             and origin.partition(b"://")[2].lower() != host.lower()
         )
 
+    def _whole(self) -> Whole | None:
+        """Return an answer that takes no place and no waiting."""
+        if self.guard.front is None or self._has_body():
+            return None
+        return self.guard.front.whole(self.scope)
+
+    async def _send_whole(self, whole: Whole) -> None:
+        """Send it as `send` would, with fewer steps where our headers are always the same."""
+        headers, body = whole
+        start: Message = {"type": "http.response.start", "status": 200, "headers": headers}
+        end: Message = {"type": "http.response.body", "body": body}
+        if self.guard.origins:
+            await self.send(start)
+            await self.send(end)
+            return
+        headers += _OWN_HEADERS
+        headers.append((b"x-request-id", self.id.encode()))
+        self.started, self.status, self.bytes_sent = True, 200, len(body)
+        await self.send_on(start)
+        await self.send_on(end)
+
+    def _has_body(self) -> bool:
+        return b"content-length" in self.headers or b"transfer-encoding" in self.headers
+
     async def _let_in(self) -> Problem | None:
         """Let the application answer, or return why it cannot now."""
         guard, path = self.guard, self.scope["path"]
@@ -250,8 +286,7 @@ class _Passage:
     async def _read_body(self) -> Problem | None:
         """Read the body before anything is done about it."""
         guard, most = self.guard, self.guard.limits.body_bytes
-        headers = self.headers
-        if b"content-length" not in headers and b"transfer-encoding" not in headers:
+        if not self._has_body():
             return None
         pieces: list[bytes] = []
         while True:
@@ -358,6 +393,12 @@ def scope_of(method: str, path: str) -> str:
     return "read" if method in _SAFE else "edit"
 
 
+def _new_id() -> str:
+    """Return a name for a request; nobody gains by guessing one."""
+    return f"{random.getrandbits(64):016x}"
+
+
+@lru_cache(64)
 def _name_of(host: bytes) -> bytes:
     """Return a host without its port.
 

@@ -22,7 +22,12 @@ ANSWERED = (Status.HIT, Status.OUTSIDE)
 """What is an answer; anything else is a mistake in what was asked."""
 
 _DATUMS = {datum.value.encode(): datum for datum in Datum}
-_NUMBER = re.compile(rb"-?\d{1,3}(\.\d{1,17})?")
+_PLAIN = re.compile(
+    rb"(?!&)(?:(?:^|&)(?:lon=(N)|lat=(N)|datum=([a-z0-9]+))){3}".replace(
+        b"N", rb"-?\d{1,3}(?:\.\d{1,17})?"
+    )
+)
+"""Three parameters in any order; each is there once if each has a value."""
 
 
 @router.get("", dependencies=[Depends(each_once)])
@@ -58,11 +63,12 @@ def locate_quickly(data: Dataset, query: bytes, counters: Metrics) -> bytes | No
 
     Plain is: `lon`, `lat` and `datum`, once each, nothing escaped, a position that can be right.
     """
-    given = dict(part.partition(b"=")[::2] for part in query.split(b"&"))
-    datum = _DATUMS.get(given.get(b"datum", b""))
-    lon, lat = given.get(b"lon", b""), given.get(b"lat", b"")
-    plain = len(given) == query.count(b"&") + 1 == 3
-    if not (plain and datum and _NUMBER.fullmatch(lon) and _NUMBER.fullmatch(lat)):
+    plain = _PLAIN.fullmatch(query)
+    if plain is None:
+        return None
+    lon, lat, name = plain.groups()
+    datum = _DATUMS.get(name)
+    if lon is None or lat is None or datum is None:
         return None
     found = data.locator.place(float(lon), float(lat), datum)
     if found[1] not in ANSWERED:
