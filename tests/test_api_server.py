@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import socket
 import time
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 from attackers import (
     Service,
     ask,
@@ -24,10 +26,12 @@ from attackers import (
     slow_heads,
 )
 from conftest import build_toy_edition
+from uvicorn.server import ServerState
 
 from geogrid import store
 from geogrid.api import keys, server
-from geogrid.api.settings import Settings
+from geogrid.api.connections import IDLE_SECONDS, Connections, GuardedProtocol
+from geogrid.api.settings import Limits, Settings
 from geogrid.errors import UsageError
 
 LIMITS = {
@@ -99,6 +103,39 @@ def test_a_steady_sender_may_take_longer(service):
         return answer
 
     assert asyncio.run(run()).startswith(b"HTTP/1.1 200")
+
+
+def parts(answer: bytes) -> tuple[dict[bytes, bytes], bytes]:
+    """Return headers and body, but for what differs between two answers to the same request."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    for name in (b"date", b"x-request-id", b"connection"):
+        headers.pop(name, None)
+    return headers, body
+
+
+def test_an_answer_while_parsing_is_that_of_the_framework(service):
+    """The first of two on a connection is written at once; one that closes it passes all layers."""
+    alone = asyncio.run(ask(service.port, get(PLACE)))
+    kept = get(PLACE).replace(b"Connection: close\r\n", b"")
+    both = asyncio.run(ask(service.port, kept + get(PLACE)))
+    first = both[: both.index(b"HTTP/1.1", 1)]
+    assert first.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"connection: close" not in first
+    assert parts(first) == parts(alone)
+
+
+def test_requests_in_a_row_are_answered_in_order(service):
+    """Some are answered while parsed, some by a task: neither overtakes the other."""
+    paths = [PLACE, PLACE, "/healthz", PLACE, "/v1/locate?lon=x", PLACE, "/v1/units/1", PLACE]
+    sent = b"".join(
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: n{k}\r\n\r\n".encode()
+        for k, path in enumerate(paths)
+    )
+    answer = asyncio.run(ask(service.port, sent + get("/healthz")))
+    assert re.findall(rb"x-request-id: n(\d)\r", answer) == [b"%d" % k for k in range(len(paths))]
+    statuses = re.findall(rb"HTTP/1.1 (\d{3})", answer)
+    assert statuses == [b"200", b"200", b"200", b"200", b"422", b"200", b"404", b"200", b"200"]
 
 
 def test_answers_that_nobody_reads_are_bounded_and_cut_off(service):
@@ -248,3 +285,32 @@ def test_a_port_that_is_taken_is_named(city):
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=f"cannot listen at 127.0.0.1:{port}"):
             server.run(Settings(edition=city, port=port))
+
+
+def test_a_connection_answered_while_parsing_may_rest_a_minute_and_no_longer():
+    async def run() -> tuple[bool, bytes]:
+        book = Connections(Limits())
+        book.at_once = lambda scope: b"content-length: 2\r\n\r\nok"
+        config = uvicorn.Config(_unasked, http=GuardedProtocol, log_config=None, lifespan="off")
+        made = type("Protocol", (GuardedProtocol,), {"book": book})
+        loop = asyncio.get_running_loop()
+        listening = await loop.create_server(
+            lambda: made(config, ServerState(), {}, loop), "127.0.0.1", 0
+        )
+        reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
+        writer.write(get(PLACE).replace(b"Connection: close\r\n", b""))
+        await asyncio.wait_for(reader.readuntil(b"ok"), 10)
+        (connection,) = book.all
+        connection.look(loop.time() + IDLE_SECONDS - 1, 1)
+        rests = not connection.transport.is_closing()
+        connection.look(loop.time() + IDLE_SECONDS + 1, 1)
+        rest = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        listening.close()
+        return rests, rest
+
+    assert asyncio.run(run()) == (True, b"")
+
+
+async def _unasked(scope: object, receive: object, send: object) -> None:
+    raise NotImplementedError

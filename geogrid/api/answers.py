@@ -32,7 +32,7 @@ class Answers:
 
     Attributes
     ----------
-    headers : list of (name, value)
+    headers : tuple of (name, value)
         Of each answer: what it is, what it was found in, and that nobody may keep it.
     """
 
@@ -43,11 +43,11 @@ class Answers:
         self._parents = index.arrays["microgrid_parents"].tolist()
         self._grids = [code.encode() for code in index.unit_codes("grid").tolist()]
         self._chains = _chains(edition, index)
-        self.headers = [
+        self.headers = (
             (b"content-type", b"application/json"),
             (b"x-dataset-revision", edition.info.digest.encode()),
             (b"cache-control", b"no-store"),
-        ]
+        )
         info = orjson.dumps({"edition": edition.info.id, "revision": edition.info.digest})
         self._tails = {
             datum: b',"datum":"%s",%s' % (datum.value.encode(), info[1:]) for datum in Datum

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from geogrid import __version__
 from geogrid.api import (
@@ -45,7 +45,26 @@ from geogrid.api.workshop import Workshop
 _NO_TELEMETRY: dict[str, Any] = {"telemetry": {"tracing": False, "metrics": False, "logs": False}}
 
 
-def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI:
+class Service(FastAPI):
+    """An application of which the guard is outermost."""
+
+    def at_once(self, scope: Scope) -> bytes | None:
+        """Return the whole answer to a request that takes no waiting; see `Guard.at_once`."""
+        guard = self.middleware_stack
+        return guard.at_once(scope) if isinstance(guard, Guard) else None
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Leave out what FastAPI puts around the guard, which answers every error itself.
+
+        Those layers bound nothing here, and cost a look-up a tenth.
+        """
+        layer = super().build_middleware_stack()
+        while not isinstance(layer, Guard):
+            layer = layer.app  # type: ignore[attr-defined]  # every layer has one
+        return layer
+
+
+def create_app(settings: Settings, *, dataset: Dataset | None = None) -> Service:
     """Return the application that serves one edition; files are read when the server starts.
 
     Parameters
@@ -56,7 +75,7 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
 
     Returns
     -------
-    FastAPI
+    Service
         Answers every error with a problem document and asks no other host for anything.
     """
     keepers = Keepers(Served(), Keyring(), Metrics(), Journal(settings.access_log))
@@ -75,7 +94,7 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
         watching.cancel()
         keepers.journal.flush()
 
-    app = _Service(
+    app = Service(
         title="geogrid",
         version=__version__,
         summary="网格与微网格查询服务. Find the governance grid of a position.",
@@ -98,20 +117,6 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> FastAPI
     description.install(app)
     app.add_middleware(Guard, settings=settings, keepers=keepers)
     return app
-
-
-class _Service(FastAPI):
-    """An application of which the guard is outermost."""
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """Leave out what FastAPI puts around the guard, which answers every error itself.
-
-        Those layers bound nothing here, and cost a look-up a tenth.
-        """
-        layer = super().build_middleware_stack()
-        while not isinstance(layer, Guard):
-            layer = layer.app  # type: ignore[attr-defined]  # every layer has one
-        return layer
 
 
 def _watching(reloader: Reloader, seconds: float) -> asyncio.Task[None]:

@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from geogrid.api import lookup, tiles
 from geogrid.api.deps import dataset_of, metrics_of
 
-Whole: TypeAlias = tuple[list[tuple[bytes, bytes]], bytes]
-"""Headers, a list of one's own, and body of an answer with status 200."""
+Whole: TypeAlias = tuple[tuple[tuple[bytes, bytes], ...], bytes]
+"""Headers, but for its length, and body of an answer with status 200."""
 
 
 class Front:
@@ -48,4 +48,4 @@ class Front:
         if body is None:
             return None
         scope["state"]["route"] = lookup.PATH
-        return [*data.answers.headers, (b"content-length", b"%d" % len(body))], body
+        return data.answers.headers, body

@@ -53,8 +53,10 @@ def run(settings: Settings, ready: Callable[[str], None] | None = None) -> None:
     _set_up_logging()
     connections = Connections(settings.limits)
     connections.most = min(connections.most, _raise_descriptors(connections.most))
+    app = create_app(settings, dataset=load(settings))
+    connections.at_once = app.at_once
     config = uvicorn.Config(
-        create_app(settings, dataset=load(settings)),
+        app,
         http=type("Protocol", (GuardedProtocol,), {"book": connections}),
         ws="none", lifespan="on", log_config=None, access_log=False, server_header=False,
         proxy_headers=False, timeout_keep_alive=IDLE_SECONDS,
