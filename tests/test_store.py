@@ -19,10 +19,11 @@ from geogrid.errors import DataError
 
 # Writes generations of a table until it is killed; each generation fills every row with its number.
 WRITER = """
-import sys
+import signal, sys
 from pathlib import Path
 import geopandas as gpd, numpy as np, shapely
 from geogrid import store
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells switch it off for background runs
 path = Path(sys.argv[1])
 boxes = shapely.box(np.arange(1500.0), 0, np.arange(1500.0) + 1, 1)
 generation = int(sys.argv[2])
