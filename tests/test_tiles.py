@@ -10,7 +10,7 @@ from conftest import build_toy_edition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geogrid._kernels import clipping
+from geogrid._kernels import clipping, snapping
 from geogrid._kernels import tiles as kernels
 from geogrid.edition import Edition
 from geogrid.errors import UsageError
@@ -54,6 +54,72 @@ def test_pieces_cover_the_city_in_a_tile_without_gap_or_overlap(toy_edition, til
             here = shapely.intersection(in_tile_units(city, z, x, y), TILE)
             off = shapely.symmetric_difference(whole, here).area
             assert off <= 0.75 * (shapely.length(here) + 1)
+
+
+def needles(rng: np.random.Generator) -> Edition:
+    """A city of triangles; every third vertex lies less than 3 m from an edge that is not its own.
+
+    So many triangles are needles, thinner than a unit of a tile.
+    """
+    like = build_toy_edition()
+    points = rng.uniform(0, 1, (200, 2))
+    ends, share = rng.integers(0, 200, (2, 100)), rng.uniform(0.1, 0.9, (100, 1))
+    near = points[ends[0]] * share + points[ends[1]] * (1 - share) + rng.normal(0, 3e-4, (100, 2))
+    degrees = np.array([114.6, 33.6]) + np.vstack([points, near]) * [0.01, 0.009]
+    net = shapely.delaunay_triangles(shapely.multipoints(np.rint(degrees * 1e8) / 1e8))
+    cells = shapely.get_parts(net)[: len(like.units["microgrid"])]
+    units = {"microgrid": like.units["microgrid"].assign(geom=cells)}
+    for level, lower in itertools.pairwise(reversed([*like.units])):
+        parents = units[level]["parent"].to_numpy()
+        shapes = [
+            shapely.coverage_union_all(units[level]["geom"].to_numpy()[parents == code])
+            for code in like.units[lower]["code"]
+        ]
+        units[lower] = like.units[lower].assign(geom=shapes)
+    return Edition.of(like.info, units)
+
+
+@pytest.mark.parametrize("seed", [1, 5, 6, 8])
+def test_needles_neither_cross_nor_overlap_nor_leave_gaps(seed):
+    edition = needles(np.random.default_rng(seed))
+    tiles = TileSet(edition)
+    for z in (10, 11, 12, 13, 14, 15):
+        for x, y in tiles.covering(z):
+            layers = decode(tiles.encode(z, x, y))
+            wholes = []
+            for level in MIN_ZOOMS:
+                if z < MIN_ZOOMS[level] or level not in layers:
+                    continue
+                drawn = np.array([p for p in polygons_of(layers[level]) if not is_speck(p)])
+                mended = shapely.make_valid(drawn, method="structure", keep_collapsed=False)
+                assert shapely.area(mended) == pytest.approx(shapely.area(drawn), abs=1e-6)
+                pieces = shapely.intersection(mended, TILE)
+                wholes.append(shapely.union_all(pieces))
+                assert shapely.area(pieces).sum() == pytest.approx(wholes[-1].area, abs=1e-6)
+            # Levels differ by nothing: what one leaves open, all would.
+            for whole in wholes[1:]:
+                assert shapely.symmetric_difference(whole, wholes[0]).area < 1e-6
+
+
+def test_edge_gets_the_vertex_whose_square_it_passes_through_whichever_way_it_runs():
+    # 0,0 to 8,2 passes x = 4 at 1. 4.2,1.3 rounds to 4,1; the third ring is far.
+    rings = [[(0, 0), (8, 2), (4.2, 1.3)], [(8, 2), (0, 0), (4.2, -9)], [(20, 4), (2, 4), (20, 9)]]
+    world = np.array([point for ring in rings for point in [*ring, ring[0]]]) + 16
+    starts = np.array([0, 4, 8, 12])
+    for near, snap in (
+        (snapping.near_edges, snapping.snap),
+        (snapping.near_edges.py_func, snapping.snap.py_func),
+    ):
+        snaps = snap(world, starts, *near(world, starts, 1.0), 1.0)
+        assert snaps.rings.tolist() == [0, 1, 2, 2]
+        assert snaps.edges.tolist() == [0, 4]
+        assert snaps.points.tolist() == [[20, 17], [20, 17]]
+        assert not snaps.pinched.any()
+
+
+def is_speck(shape: shapely.Geometry) -> bool:
+    """Tell whether this is how a unit without area is drawn."""
+    return shape.area == 1 and shape.equals(shapely.box(*shape.bounds))
 
 
 @pytest.mark.parametrize("z", [12, 14, 15])

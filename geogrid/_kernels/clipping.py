@@ -1,8 +1,8 @@
-"""Rings of a vector tile: rounded to the tile's units and clipped to the tile and its buffer.
+"""Rings of a vector tile, of whole units, clipped to the tile and its buffer.
 
-Vertices are rounded on one integer grid per zoom and an edge is cut at the same point whichever way
-it runs, so polygons that share a border on the ground share it in the tile. Rings arrive with the
-inside on their left, north up; in the tile y runs down.
+An edge is cut at the same point whichever way it runs, so polygons that share a border on the
+ground share it in the tile. Rings arrive with the inside on their left, north up; in the tile y
+runs down.
 """
 
 from typing import NamedTuple
@@ -58,47 +58,6 @@ def window(zoom: int, x: int, y: int) -> NDArray[np.float64]:
 def off_one_side(box: NDArray[np.float64], frame: NDArray[np.float64]) -> bool:
     """Tell whether a box lies beyond one side of a window."""
     return box[2] < frame[0] or box[0] > frame[2] or box[3] < frame[1] or box[1] > frame[3]
-
-
-@njit(cache=True, nogil=True)
-def quantise_ring(
-    world: NDArray[np.float64], runs: NDArray[np.float64], ends: tuple[int, int],
-    tile: tuple[int, int, int], frame: NDArray[np.float64], out: NDArray[np.int64],
-) -> int:  # fmt: skip
-    """Round a ring to tile units; return how many vertices are left without repeats.
-
-    Parameters
-    ----------
-    world : (v, 2) float
-        Web mercator, 0-1 eastward and southward.
-    runs : (v // RUN, 4) float
-        What `box_runs` gives.
-    ends : (int, int)
-        First vertex of the ring and the last, which repeats it.
-    tile : (int, int, int)
-        Zoom, column and row.
-    frame : (4,) float
-        Runs off one side of it are drawn as one edge; clipping to it or less undoes that.
-    out : (>= n, 2) int64
-        Receives the vertices, the last one not repeated.
-    """
-    zoom, x, y = tile
-    scale = float(EXTENT << zoom)
-    west, north = x * EXTENT, y * EXTENT
-    n, k = 0, ends[0]
-    while k < ends[1]:
-        east = int(world[k, 0] * scale + 0.5) - west  # no number here is negative
-        south = int(world[k, 1] * scale + 0.5) - north
-        if n == 0 or east != out[n - 1, 0] or south != out[n - 1, 1]:
-            out[n, 0], out[n, 1] = east, south
-            n += 1
-        if k % RUN == 0 and k + RUN <= ends[1] and off_one_side(runs[k // RUN], frame):
-            k += RUN - 1
-        else:
-            k += 1
-    while n > 1 and out[n - 1, 0] == out[0, 0] and out[n - 1, 1] == out[0, 1]:
-        n -= 1
-    return n
 
 
 @njit(cache=True, nogil=True)
@@ -196,6 +155,36 @@ def append_ring(rings: Rings, n_rings: int, xy: NDArray[np.int64], shell: bool) 
     rings.ends[n_rings] = at + len(xy)
     rings.shells[n_rings] = shell
     return n_rings + 1
+
+
+@njit(cache=True, nogil=True)
+def append_loops(
+    rings: Rings, n_rings: int, xy: NDArray[np.int64], loop: NDArray[np.int64],
+    spare: NDArray[np.int64],
+) -> int:  # fmt: skip
+    """Take a ring that meets itself apart, clip its loops and add them as `append_ring` does.
+
+    `xy` is used up; `loop` and `spare` have room for `CUTS` times its vertices.
+    """
+    m = 0
+    for k in range(len(xy) + 1):
+        start = 0
+        if k < len(xy):
+            start = m - 1
+            while start >= 0 and (xy[start, 0] != xy[k, 0] or xy[start, 1] != xy[k, 1]):
+                start -= 1
+        if start >= 0:
+            for i in range(start, m):
+                loop[i - start, 0], loop[i - start, 1] = xy[i, 0], xy[i, 1]
+            n, _ = clip_ring(loop, m - start, spare)
+            area = signed_area2(loop, n)
+            if area != 0:
+                n_rings = append_ring(rings, n_rings, loop[:n], area < 0)
+            m = start
+        if k < len(xy):
+            xy[m, 0], xy[m, 1] = xy[k, 0], xy[k, 1]
+            m += 1
+    return n_rings
 
 
 @njit(cache=True, nogil=True)
@@ -354,18 +343,33 @@ def _follow_rim(ring: NDArray[np.int64], m: int, start: int, goal: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _holes_behind_shells(rings: Rings, n_rings: int, out: Rings) -> int:
-    """Copy rings so that each shell is followed by the holes in it."""
+    """Copy rings so that each shell is followed by the holes in it and in no smaller shell."""
+    areas, around = np.zeros(n_rings, np.int64), np.full(n_rings, -1, np.int64)
+    for ring in range(n_rings):
+        start, end = (rings.ends[ring - 1] if ring else 0), rings.ends[ring]
+        areas[ring] = abs(signed_area2(rings.xy[start:end], end - start))
+    for hole in range(n_rings):
+        if rings.shells[hole]:
+            continue
+        edge = rings.xy[(rings.ends[hole - 1] if hole else 0) : rings.ends[hole]]
+        for shell in range(n_rings):
+            if not rings.shells[shell] or areas[shell] <= areas[hole]:
+                continue
+            if around[hole] >= 0 and areas[shell] >= areas[around[hole]]:
+                continue
+            start = rings.ends[shell - 1] if shell else 0
+            if _is_around(rings.xy[start : rings.ends[shell]], edge):
+                around[hole] = shell
     n_out = 0
     for shell in range(n_rings):
         if not rings.shells[shell]:
             continue
-        start, end = (rings.ends[shell - 1] if shell else 0), rings.ends[shell]
-        around = rings.xy[start:end]
-        n_out = append_ring(out, n_out, around, _SHELL)
+        start = rings.ends[shell - 1] if shell else 0
+        n_out = append_ring(out, n_out, rings.xy[start : rings.ends[shell]], _SHELL)
         for hole in range(n_rings):
-            start, end = (rings.ends[hole - 1] if hole else 0), rings.ends[hole]
-            if not rings.shells[hole] and _is_around(around, rings.xy[start:end]):
-                n_out = append_ring(out, n_out, rings.xy[start:end], not _SHELL)
+            if around[hole] == shell:
+                start = rings.ends[hole - 1] if hole else 0
+                n_out = append_ring(out, n_out, rings.xy[start : rings.ends[hole]], not _SHELL)
     return n_out
 
 

@@ -12,15 +12,16 @@ from geogrid._kernels.clipping import (
     EXTENT,
     ROOM,
     Rings,
+    append_loops,
     append_ring,
     clip_ring,
     off_one_side,
-    quantise_ring,
     rejoin,
     signed_area2,
     touches_rim,
     window,
 )
+from geogrid._kernels.rounding import Polygons, most_vertices, quantise_ring, rounded
 
 INDEX_ZOOM = 12
 """A tile of this zoom touches some 800 micro-grids; 20,000 boxes are scanned above it in 20 us."""
@@ -33,24 +34,6 @@ _MOVE_TO, _CLOSE_PATH, _POINT, _POLYGON = 9, 15, 1, 3
 
 _UNIT_KEYS, _LABEL_KEYS = 3, 3
 _WHOLE_CITY = np.array([-np.inf, -np.inf, np.inf, np.inf])
-
-
-class Polygons(NamedTuple):
-    """Units of all levels, one level after the other.
-
-    `world` are the vertices in web mercator, 0-1 eastward and southward; `runs` what
-    `clipping.box_runs` gives of them. Ring `k` is `world[starts[k]:starts[k + 1]]`, closed, and a
-    shell or a hole. Unit `i` has the rings `firsts[i]` to `firsts[i + 1]`, the box `boxes[i]` (west
-    north east south) and the label `points[i]`.
-    """
-
-    world: NDArray[np.float64]
-    runs: NDArray[np.float64]
-    starts: NDArray[np.int64]
-    shells: NDArray[np.bool_]
-    firsts: NDArray[np.int64]
-    boxes: NDArray[np.float64]
-    points: NDArray[np.float64]
 
 
 class Index(NamedTuple):
@@ -156,10 +139,10 @@ def _polygon_layer(
     slots: NDArray[np.int32], tile: tuple[int, int, int],
 ) -> tuple[NDArray[np.uint8], int, NDArray[np.uint8], int]:  # fmt: skip
     """Write the features of one level, whose first row is `first`, and the values that they use."""
-    starts, firsts = polygons.starts, polygons.firsts
+    firsts = polygons.firsts
     most = 0
     for row in rows:
-        most = max(most, starts[firsts[row + 1]] - starts[firsts[row]])
+        most = max(most, most_vertices(polygons, row))
     xy, spare = np.empty((CUTS * most, 2), np.int64), np.empty((CUTS * most, 2), np.int64)
     geometry = np.empty(0, np.uint8)
     body, size = np.empty(160 * len(rows), np.uint8), 0
@@ -169,8 +152,9 @@ def _polygon_layer(
     frame = window(*tile)
     for row in rows:
         n_rings = firsts[row + 1] - firsts[row]
-        n_vertices = starts[firsts[row + 1]] - starts[firsts[row]]
-        need = _BYTES_PER_VERTEX * CUTS * n_vertices + _BYTES_PER_RING * (n_rings + 1)
+        need = _BYTES_PER_VERTEX * CUTS * most_vertices(polygons, row) + _BYTES_PER_RING * (
+            n_rings + 1
+        )
         geometry = _roomy(geometry, 0, need)
         length = _write_polygon(geometry, polygons, row, tile, frame, xy, spare)
         if length == 0:
@@ -248,11 +232,11 @@ def _write_polygon(
     cursor = np.zeros(2, np.int64)
     at, drawn, bent = 0, True, False
     for ring in range(first, last):
-        ends = (polygons.starts[ring], polygons.starts[ring + 1] - 1)
         shell = polygons.shells[ring]
         if not shell and not drawn:
             continue  # its shell is gone
-        n = quantise_ring(polygons.world, polygons.runs, ends, tile, frame, xy)
+        bent |= polygons.snaps.pinched[ring]
+        n = quantise_ring(polygons, ring, tile, frame, xy)
         if not whole:
             n, crossings = clip_ring(xy, n, spare)
             bent |= crossings > 2 or (not shell and touches_rim(xy, n))
@@ -273,15 +257,19 @@ def _write_rejoined(
     out: NDArray[np.uint8], polygons: Polygons, row: int, tile: tuple[int, int, int],
     frame: NDArray[np.float64], written: int,
 ) -> int:  # fmt: skip
-    """Write a unit that the tile's window cuts into pieces or to its holes."""
+    """Write a unit that rounding or the tile's window cuts into pieces or to its holes."""
     first, last = polygons.firsts[row], polygons.firsts[row + 1]
-    room = CUTS * (polygons.starts[last] - polygons.starts[first])
+    n_vertices = most_vertices(polygons, row)
+    room = CUTS * n_vertices
     xy, spare = np.empty((room, 2), np.int64), np.empty((room, 2), np.int64)
-    kept = _empty_rings(room, last - first)
+    loop = np.empty((room, 2), np.int64)
+    kept = _empty_rings(room, n_vertices)
     n_kept = 0
     for ring in range(first, last):
-        ends = (polygons.starts[ring], polygons.starts[ring + 1] - 1)
-        n = quantise_ring(polygons.world, polygons.runs, ends, tile, frame, xy)
+        n = quantise_ring(polygons, ring, tile, frame, xy)
+        if polygons.snaps.pinched[ring]:
+            n_kept = append_loops(kept, n_kept, xy[:n], loop, spare)
+            continue
         n, _ = clip_ring(xy, n, spare)
         if signed_area2(xy, n) != 0:
             n_kept = append_ring(kept, n_kept, xy[:n], polygons.shells[ring])
@@ -307,13 +295,13 @@ def _write_speck(
 ) -> int:  # fmt: skip
     """Write a square at the first vertex of a unit that has no area at this zoom."""
     for ring in range(polygons.firsts[row], polygons.firsts[row + 1]):
-        ends = (polygons.starts[ring], polygons.starts[ring + 1] - 1)
-        n = quantise_ring(polygons.world, polygons.runs, ends, tile, _WHOLE_CITY, xy)
+        n = quantise_ring(polygons, ring, tile, _WHOLE_CITY, xy)
         if signed_area2(xy, n) != 0:
             return 0  # it has, in another tile
-    ends = (polygons.starts[polygons.firsts[row]], polygons.starts[polygons.firsts[row]] + 1)
-    quantise_ring(polygons.world, polygons.runs, ends, tile, _WHOLE_CITY, xy)
-    west, north = xy[0]
+    zoom, x, y = tile
+    first = polygons.world[polygons.starts[polygons.firsts[row]]]
+    west = rounded(first[0], float(EXTENT << zoom)) - x * EXTENT
+    north = rounded(first[1], float(EXTENT << zoom)) - y * EXTENT
     if not (-BUFFER <= west < EXTENT + BUFFER and -BUFFER <= north < EXTENT + BUFFER):
         return 0
     for k, (east, south) in enumerate(((0, 0), (1, 0), (1, 1), (0, 1))):

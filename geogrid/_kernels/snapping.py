@@ -1,0 +1,227 @@
+"""Edges of vector tiles bent so that rounding neither crosses them nor lets them overlap.
+
+An edge may pass so close to a vertex that rounding puts the vertex on its other side. So an edge
+that passes through the square which rounds to a vertex gets that vertex too (snap rounding: Hobby,
+"Practical segment intersection with finite precision output", 1999). Edges that do not cross on the
+ground may then meet in a tile and run along each other, but do not cross.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from geogrid._kernels.rounding import Snaps, close, push, rounded
+
+_CELL = 32
+"""Side of a cell in which vertices are looked up, in units of the coarsest zoom: some 60 m."""
+
+_MOST_CELLS = 1 << 22
+
+
+class _Cells(NamedTuple):
+    """Distinct vertices of each square: `items[firsts[c]:ends[c]]`."""
+
+    origin: tuple[float, float]
+    size: float
+    shape: tuple[int, int]
+    firsts: NDArray[np.int32]
+    ends: NDArray[np.int32]
+    items: NDArray[np.int32]
+
+
+@njit(cache=True, nogil=True)
+def near_edges(
+    world: NDArray[np.float64], starts: NDArray[np.int64], width: float
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return edges, ascending, and vertices that are nearer to them than `width` on both axes.
+
+    An edge bears the number of its first vertex. Its own ends are left out, and of vertices at the
+    same place all but one.
+    """
+    cells = _sort_into_cells(world, width)
+    west, north = cells.origin
+    columns, lines = cells.shape
+    edges, vertices, n = np.empty(1 << 16, np.int32), np.empty(1 << 16, np.int32), 0
+    for ring in range(len(starts) - 1):
+        for k in range(starts[ring], starts[ring + 1] - 1):
+            p, q = (k, k + 1) if world[k, 0] <= world[k + 1, 0] else (k + 1, k)
+            ax, ay, bx, by = world[p, 0], world[p, 1], world[q, 0], world[q, 1]
+            dx, dy = bx - ax, by - ay
+            reach = (dx + abs(dy)) * width
+            low, high = min(ay, by) - width, max(ay, by) + width
+            first = max(int((ax - width - west) / cells.size), 0)
+            last = min(int((bx + width - west) / cells.size), columns - 1)
+            for column in range(first, last + 1):
+                top, bottom = low, high
+                if first < last and dx > 0:
+                    x0 = min(max(west + column * cells.size - width, ax), bx)
+                    x1 = min(max(west + (column + 1) * cells.size + width, ax), bx)
+                    y0, y1 = ay + (x0 - ax) / dx * dy, ay + (x1 - ax) / dx * dy
+                    top, bottom = min(y0, y1) - 2 * width, max(y0, y1) + 2 * width
+                line0 = max(int((top - north) / cells.size), 0)
+                line1 = min(int((bottom - north) / cells.size), lines - 1)
+                for line in range(line0, line1 + 1):
+                    cell = line * columns + column
+                    for item in range(cells.firsts[cell], cells.ends[cell]):
+                        v = cells.items[item]
+                        x, y = world[v, 0], world[v, 1]
+                        if x < ax - width or x > bx + width or y < low or y > high:
+                            continue
+                        if abs(dx * (y - ay) - dy * (x - ax)) > reach:
+                            continue
+                        if (x == ax and y == ay) or (x == bx and y == by):
+                            continue
+                        if n == len(edges):
+                            edges, vertices = _doubled(edges), _doubled(vertices)
+                        edges[n], vertices[n] = k, v
+                        n += 1
+    return edges[:n].copy(), vertices[:n].copy()
+
+
+@njit(cache=True, nogil=True)
+def snap(
+    world: NDArray[np.float64], starts: NDArray[np.int64], edges: NDArray[np.int32],
+    vertices: NDArray[np.int32], scale: float,
+) -> Snaps:  # fmt: skip
+    """Return what edges get at a zoom of `scale` units across the world.
+
+    Parameters
+    ----------
+    edges, vertices : (m,) int32
+        What `near_edges` gives for a unit of this zoom or a larger one.
+    """
+    found, points, n = np.empty(len(edges), np.int32), np.empty((len(edges), 2), np.int32), 0
+    places = np.empty(len(edges))
+    i = 0
+    while i < len(edges):
+        k = edges[i]
+        # Both sides of a border, and all levels, are to get the same.
+        forward = world[k, 0] < world[k + 1, 0] or (
+            world[k, 0] == world[k + 1, 0] and world[k, 1] < world[k + 1, 1]
+        )
+        p, q = (k, k + 1) if forward else (k + 1, k)
+        ax, ay, bx, by = (
+            world[p, 0] * scale, world[p, 1] * scale, world[q, 0] * scale, world[q, 1] * scale,
+        )  # fmt: skip
+        first = n
+        while i < len(edges) and edges[i] == k:
+            x, y = rounded(world[vertices[i], 0], scale), rounded(world[vertices[i], 1], scale)
+            i += 1
+            if (x == rounded(world[p, 0], scale) and y == rounded(world[p, 1], scale)) or (
+                x == rounded(world[q, 0], scale) and y == rounded(world[q, 1], scale)
+            ):
+                continue
+            place = _passes(ax - x, ay - y, bx - x, by - y)
+            if place < 0:
+                continue
+            place = place if forward else -place
+            at, known = n, False
+            for j in range(first, n):
+                known |= points[j, 0] == x and points[j, 1] == y
+            if known:
+                continue
+            while at > first and places[at - 1] > place:
+                points[at, 0], points[at, 1] = points[at - 1, 0], points[at - 1, 1]
+                places[at] = places[at - 1]
+                at -= 1
+            points[at, 0], points[at, 1], places[at], found[n] = x, y, place, k
+            n += 1
+    rings = np.searchsorted(found[:n], starts)
+    pinched = _pinched(world, starts, scale, rings, found[:n], points[:n])
+    return Snaps(rings, found[:n].copy(), points[:n].copy(), pinched)
+
+
+@njit(cache=True, nogil=True)
+def _sort_into_cells(world: NDArray[np.float64], width: float) -> _Cells:
+    west, north = world[:, 0].min(), world[:, 1].min()
+    across, down = world[:, 0].max() - west, world[:, 1].max() - north
+    size = _CELL * width
+    while (across / size + 1) * (down / size + 1) > _MOST_CELLS:
+        size *= 2
+    columns, lines = int(across / size) + 1, int(down / size) + 1
+    cells = np.empty(len(world), np.int32)
+    firsts = np.zeros(columns * lines + 1, np.int32)
+    for k in range(len(world)):
+        column, line = int((world[k, 0] - west) / size), int((world[k, 1] - north) / size)
+        cells[k] = line * columns + column
+        firsts[cells[k] + 1] += 1
+    for cell in range(columns * lines):
+        firsts[cell + 1] += firsts[cell]
+    ends, items = firsts.copy(), np.empty(len(world), np.int32)
+    for k in range(len(world)):
+        cell, known = cells[k], False
+        for item in range(firsts[cell], ends[cell]):
+            v = items[item]
+            if world[v, 0] == world[k, 0] and world[v, 1] == world[k, 1]:
+                known = True
+                break
+        if not known:
+            items[ends[cell]] = k
+            ends[cell] += 1
+    return _Cells((west, north), size, (columns, lines), firsts, ends, items)
+
+
+@njit(cache=True, nogil=True)
+def _doubled(numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+    larger = np.empty(2 * len(numbers), np.int32)
+    larger[: len(numbers)] = numbers
+    return larger
+
+
+@njit(cache=True, nogil=True)
+def _passes(ax: float, ay: float, bx: float, by: float) -> float:
+    """Return where a line passes through the unit square around 0, 0 (0 to 1); -1 if it does not.
+
+    The square's west and north sides belong to it, as to what rounds to its middle.
+    """
+    t0, t1 = 0.0, 1.0
+    for a, b in ((ax, bx), (ay, by)):
+        if a == b:
+            if not -0.5 <= a < 0.5:
+                return -1.0
+            continue
+        enter, leave = (-0.5 - a) / (b - a), (0.5 - a) / (b - a)
+        t0, t1 = max(t0, min(enter, leave)), min(t1, max(enter, leave))
+    return (t0 + t1) / 2 if t0 < t1 else -1.0
+
+
+@njit(cache=True, nogil=True)
+def _pinched(
+    world: NDArray[np.float64], starts: NDArray[np.int64], scale: float, rings: NDArray[np.int64],
+    edges: NDArray[np.int32], points: NDArray[np.int32],
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Tell which rings meet themselves in a vertex."""
+    most = 0
+    for ring in range(len(starts) - 1):
+        most = max(most, starts[ring + 1] - starts[ring] + rings[ring + 1] - rings[ring])
+    size = 2
+    while size < 2 * most:
+        size *= 2
+    slots, stamps = np.empty((size, 2), np.int64), np.full(size, -1, np.int32)
+    xy = np.empty((most, 2), np.int64)
+    pinched = np.zeros(len(starts) - 1, np.bool_)
+    for ring in range(len(starts) - 1):
+        n, j = 0, rings[ring]
+        for k in range(starts[ring], starts[ring + 1] - 1):
+            n = push(xy, n, rounded(world[k, 0], scale), rounded(world[k, 1], scale))
+            while j < rings[ring + 1] and edges[j] == k:
+                n = push(xy, n, points[j, 0], points[j, 1])
+                j += 1
+        n = close(xy, n)
+        mask = 1
+        while mask < 2 * n:
+            mask *= 2
+        mask -= 1
+        for k in range(n):
+            slot = (xy[k, 0] * 73856093 ^ xy[k, 1] * 19349663) & mask
+            while stamps[slot] == ring and not (
+                slots[slot, 0] == xy[k, 0] and slots[slot, 1] == xy[k, 1]
+            ):
+                slot = slot + 1 & mask
+            if stamps[slot] == ring:
+                pinched[ring] = True
+                break
+            stamps[slot], slots[slot, 0], slots[slot, 1] = ring, xy[k, 0], xy[k, 1]
+    return pinched
