@@ -8,6 +8,7 @@ unit. An edition never changes, nor does its tile.
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -49,6 +50,19 @@ _NAME, _KEY, _VALUE, _EXTENT, _VERSION = 0x0A, 0x1A, 0x22, 0x28, 0x78
 _STRING, _INTEGER = 0x0A, 0x20
 
 
+class _Outlines(NamedTuple):
+    """Units of all levels, one level after the other, in web mercator.
+
+    The first four are what `rounding.round_rings` takes; `boxes` are west, north, east, south.
+    """
+
+    world: NDArray[np.float64]
+    starts: NDArray[np.int64]
+    shells: NDArray[np.bool_]
+    firsts: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+
+
 class TileSet:
     """The tiles of one edition; built once, asked often, safe in threads.
 
@@ -64,15 +78,13 @@ class TileSet:
         self.bounds = (west, south, east, north)
         levels = list(MIN_ZOOMS)
         ends = np.cumsum([len(edition.units[level]) for level in levels])
-        polygons = _polygons(edition, levels)
-        self._polygons = [polygons._replace(snaps=snaps) for snaps in _snaps(polygons)]
-        self._index = _index(polygons.boxes)
+        outlines = _outlines(edition, levels)
+        self._polygons = dict(_polygons(outlines, ends))
+        self._points = _label_points(edition, levels)
+        self._index = _index(outlines.boxes)
         self._values = _values(edition, levels)
         self._layers = _layers(levels, ends)
-        self._shown = [
-            (_last_row(MIN_ZOOMS, ends, z), _last_row(LABEL_MIN_ZOOMS, ends, z))
-            for z in range(MAX_ZOOM + 1)
-        ]
+        self._labelled = [_last_row(LABEL_MIN_ZOOMS, ends, z) for z in range(MAX_ZOOM + 1)]
 
     def encode(self, z: int, x: int, y: int) -> bytes:
         """Return the tile, uncompressed; empty where no unit is.
@@ -87,9 +99,12 @@ class TileSet:
             There is no such tile.
         """
         require_tile(z, x, y)
+        if z not in self._polygons:
+            return b""
         return kernels.encode_tile(
-            self._polygons[z], self._index, self._values, self._layers, self._shown[z], (z, x, y)
-        ).tobytes()
+            self._polygons[z], self._points, self._index, self._values, self._layers,
+            self._labelled[z], (z, x, y),
+        ).tobytes()  # fmt: skip
 
     def encode_level(self, level: str, z: int, x: int, y: int) -> bytes:
         """Return the tile with one level only and no labels; empty below the level's zoom.
@@ -164,7 +179,7 @@ def _last_row(zooms: Mapping[str, int], ends: NDArray[np.int64], z: int) -> int:
     return int(ends[n_levels - 1]) if n_levels else 0
 
 
-def _polygons(edition: Edition, levels: Sequence[str]) -> rounding.Polygons:
+def _outlines(edition: Edition, levels: Sequence[str]) -> _Outlines:
     """Project all levels, one below the other."""
     parts = [edition.rings(level) for level in levels]
     n_units = np.cumsum([0, *(len(edition.units[level]) for level in levels)])
@@ -173,28 +188,45 @@ def _polygons(edition: Edition, levels: Sequence[str]) -> rounding.Polygons:
     owners = np.concatenate([rings.owners + n for rings, n in zip(parts, n_units, strict=False)])
     world = to_world(to_degrees(xy))
     firsts = np.searchsorted(owners, np.arange(n_units[-1] + 1)).astype(np.int64)
-    polygons = np.concatenate([edition.units[level].geometry.to_numpy() for level in levels])
-    return rounding.Polygons(
+    return _Outlines(
         world=world,
-        runs=clipping.box_runs(world),
         starts=starts.astype(np.int64),
         shells=np.concatenate([rings.shells() for rings in parts]),
         firsts=firsts,
         boxes=_boxes(world, starts[firsts[:-1]]),
-        points=to_world(shapely.get_coordinates(shapely.point_on_surface(polygons))),
-        snaps=rounding.no_snaps(len(starts) - 1),
     )
 
 
-def _snaps(polygons: rounding.Polygons) -> list[rounding.Snaps]:
-    """Return the vertices that edges get at each zoom."""
-    scales = [float(clipping.EXTENT << z) for z in range(MAX_ZOOM + 1)]
-    world, starts = polygons.world, polygons.starts
+def _polygons(
+    outlines: _Outlines, ends: NDArray[np.int64]
+) -> Iterator[tuple[int, kernels.Polygons]]:
+    """Yield each zoom that shows something, and the units as it has them."""
+    world, starts, shells, firsts, boxes = outlines
+    scales = {z: float(clipping.EXTENT << z) for z in range(MAX_ZOOM + 1)}
     near = snapping.near_edges(world, starts, 1 / scales[_SNAP_ZOOM])
-    return [
-        polygons.snaps if z < _SNAP_ZOOM else snapping.snap(world, starts, *near, scale)
-        for z, scale in enumerate(scales)
-    ]
+    for z, scale in scales.items():
+        n_units = _last_row(MIN_ZOOMS, ends, z)
+        if not n_units:
+            continue
+        snapped = z >= _SNAP_ZOOM
+        snaps = snapping.snap(world, *near, scale) if snapped else rounding.NO_SNAPS
+        rings = rounding.round_rings(world, starts, shells, firsts[: n_units + 1], snaps, scale)
+        yield (
+            z,
+            kernels.Polygons(
+                *rings,
+                pinched=rounding.pinched_rings(rings.xy, rings.starts)
+                if snapped
+                else np.zeros_like(rings.shells),
+                runs=clipping.box_runs(rings.xy),
+                boxes=(boxes[:n_units] * scale + 0.5).astype(np.int32),
+            ),
+        )
+
+
+def _label_points(edition: Edition, levels: Sequence[str]) -> NDArray[np.float64]:
+    polygons = np.concatenate([edition.units[level].geometry.to_numpy() for level in levels])
+    return to_world(shapely.get_coordinates(shapely.point_on_surface(polygons)))
 
 
 def _boxes(world: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:

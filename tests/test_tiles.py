@@ -10,7 +10,7 @@ from conftest import build_toy_edition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geogrid._kernels import clipping, snapping
+from geogrid._kernels import clipping, rounding, snapping
 from geogrid._kernels import tiles as kernels
 from geogrid.edition import Edition
 from geogrid.errors import UsageError
@@ -110,11 +110,41 @@ def test_edge_gets_the_vertex_whose_square_it_passes_through_whichever_way_it_ru
         (snapping.near_edges, snapping.snap),
         (snapping.near_edges.py_func, snapping.snap.py_func),
     ):
-        snaps = snap(world, starts, *near(world, starts, 1.0), 1.0)
-        assert snaps.rings.tolist() == [0, 1, 2, 2]
+        snaps = snap(world, *near(world, starts, 1.0), 1.0)
         assert snaps.edges.tolist() == [0, 4]
         assert snaps.points.tolist() == [[20, 17], [20, 17]]
-        assert not snaps.pinched.any()
+    turned = np.array([True, True, True])
+    rounded = rounding.round_rings(world, starts, turned, np.arange(4), snaps, 1.0)
+    assert rounded.firsts.tolist() == [0, 0, 1, 2]  # all vertices of the first are on its edge
+    assert rounded.xy[:4].tolist() == [[20, 7], [16, 16], [20, 17], [24, 18]]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_rings_are_rounded_without_repeats_spikes_or_what_has_no_area(compiled):
+    rings = [
+        [(0, 0), (0, 4), (0.2, 4.3), (4, 4), (4, 8), (4, 4), (4, 0)],  # a repeat and a spike
+        [(1, 1), (2, 1), (2, 2), (1, 2)],  # its hole
+        [(9, 9), (9.2, 9.4), (9.4, 9)],  # all one vertex
+        [(9.1, 9.1), (9.2, 9.2), (9.2, 9.1)],  # the hole of what is gone
+        [(0, 20), (4, 20.6), (4, 20.4)],  # turns over
+        [(0, 30), (0, 34), (2, 32), (4, 34), (4, 30), (2, 32)],  # meets itself
+    ]
+    world = np.array([point for ring in rings for point in [*ring, ring[0]]])
+    starts = np.cumsum([0, *(len(ring) + 1 for ring in rings)])
+    shells = np.array([True, False, True, False, True, True])
+    firsts = np.array([0, 2, 4, 5, 6])
+    round_rings, pinched_rings = rounding.round_rings, rounding.pinched_rings
+    if not compiled:
+        round_rings, pinched_rings = round_rings.py_func, pinched_rings.py_func
+    found = round_rings(world, starts, shells, firsts, rounding.NO_SNAPS, 1.0)
+    kept = [found.xy[a:b].tolist() for a, b in itertools.pairwise(found.starts)]
+    assert kept[0] == [[0, 0], [0, 4], [4, 4], [4, 0]]
+    assert kept[1] == [[1, 1], [2, 1], [2, 2], [1, 2]]
+    assert found.firsts.tolist() == [0, 2, 2, 3, 4]
+    assert found.shells.tolist() == [True, False, True, True]
+    areas = [clipping.signed_area2(np.array(ring), len(ring)) for ring in kept]
+    assert [area < 0 for area in areas] == [True, False, True, True]
+    assert pinched_rings(found.xy, found.starts).tolist() == [False, False, False, True]
 
 
 def is_speck(shape: shapely.Geometry) -> bool:

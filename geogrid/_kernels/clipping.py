@@ -37,25 +37,25 @@ class Rings(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def box_runs(world: NDArray[np.float64]) -> NDArray[np.float64]:
+def box_runs(xy: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return west, north, east and south of each `RUN` vertices."""
-    boxes = np.empty((len(world) // RUN, 4))
+    boxes = np.empty((len(xy) // RUN, 4), np.int32)
     for run in range(len(boxes)):
         for axis in range(2):
-            part = world[run * RUN : (run + 1) * RUN, axis]
+            part = xy[run * RUN : (run + 1) * RUN, axis]
             boxes[run, axis], boxes[run, axis + 2] = part.min(), part.max()
     return boxes
 
 
 @njit(cache=True, nogil=True)
-def window(zoom: int, x: int, y: int) -> NDArray[np.float64]:
-    """Return west, north, east and south of a tile and its buffer, and one unit for rounding."""
-    margin = (BUFFER + 1) / EXTENT
-    return np.array([x - margin, y - margin, x + 1 + margin, y + 1 + margin]) / (1 << zoom)
+def window(x: int, y: int) -> tuple[int, int, int, int]:
+    """Return west, north, east and south of a tile and its buffer, in units of its zoom."""
+    west, north = x * EXTENT, y * EXTENT
+    return west + _LOW, north + _LOW, west + _HIGH, north + _HIGH
 
 
 @njit(cache=True, nogil=True)
-def off_one_side(box: NDArray[np.float64], frame: NDArray[np.float64]) -> bool:
+def off_one_side(box: NDArray[np.int32], frame: tuple[int, int, int, int]) -> bool:
     """Tell whether a box lies beyond one side of a window."""
     return box[2] < frame[0] or box[0] > frame[2] or box[3] < frame[1] or box[1] > frame[3]
 
@@ -85,11 +85,17 @@ def clip_ring(xy: NDArray[np.int64], n: int, spare: NDArray[np.int64]) -> tuple[
     int
         How often the ring crosses one side, at most: crossed twice or less, what is left is simple.
     """
-    n, west = _cut(xy, n, spare, 0, _LOW, 1)
-    n, east = _cut(spare, n, xy, 0, _HIGH, -1)
-    n, north = _cut(xy, n, spare, 1, _LOW, 1)
-    n, south = _cut(spare, n, xy, 1, _HIGH, -1)
-    return _without_repeats(xy, n), max(west, east, north, south)
+    crossings = 0
+    for axis in range(2):
+        for limit, side in ((_LOW, 1), (_HIGH, -1)):
+            beyond = False
+            for k in range(n):
+                beyond |= side * (xy[k, axis] - limit) < 0
+            if beyond:
+                n, crossed = _cut(xy, n, spare, axis, limit, side)
+                xy[:n] = spare[:n]
+                crossings = max(crossings, crossed)
+    return _without_repeats(xy, n), crossings
 
 
 @njit(cache=True, nogil=True)

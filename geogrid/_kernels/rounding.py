@@ -1,4 +1,4 @@
-"""Rings of polygons rounded to the units of a zoom, as its tiles have them.
+"""Polygons rounded to the units of a zoom, as its tiles have them.
 
 Vertices are rounded on one integer grid per zoom and nothing else, but that edges get the vertices
 that `geogrid._kernels.snapping` found for them.
@@ -10,115 +10,116 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geogrid._kernels.clipping import EXTENT, RUN, off_one_side
-
-_NOWHERE = -(1 << 40)
+from geogrid._kernels.clipping import signed_area2
 
 
 class Snaps(NamedTuple):
     """Vertices that edges get at one zoom, in the order in which the rings run.
 
-    Those of ring `k` are `rings[k]:rings[k + 1]`. Edge `edges[i]`, named by the vertex where it
-    starts, gets `points[i]` (units of the zoom, not of a tile). A ring is `pinched` if it meets
-    itself in a vertex.
+    Edge `edges[i]`, named by the vertex where it starts, gets `points[i]`, in units of the zoom.
     """
 
-    rings: NDArray[np.int64]
     edges: NDArray[np.int32]
     points: NDArray[np.int32]
-    pinched: NDArray[np.bool_]
 
 
-class Polygons(NamedTuple):
-    """Units of all levels, one level after the other.
+NO_SNAPS = Snaps(np.empty(0, np.int32), np.empty((0, 2), np.int32))
 
-    `world` are the vertices in web mercator, 0-1 eastward and southward; `runs` what
-    `clipping.box_runs` gives of them. Ring `k` is `world[starts[k]:starts[k + 1]]`, closed, and a
-    shell or a hole. Unit `i` has the rings `firsts[i]` to `firsts[i + 1]`, the box `boxes[i]` (west
-    north east south) and the label `points[i]`. `snaps` are those of the zoom that is asked for.
+
+class Rounded(NamedTuple):
+    """Rings of units at one zoom, those without area left out.
+
+    Ring `k` is `xy[starts[k]:starts[k + 1]]`, in units of the zoom east and south, not closed; a
+    shell, whose area is negative, or a hole. Unit `i` has the rings `firsts[i]` to `firsts[i + 1]`,
+    each shell before its holes. No vertex repeats the one before it, and no ring goes back the way
+    it came.
     """
 
-    world: NDArray[np.float64]
-    runs: NDArray[np.float64]
+    xy: NDArray[np.int32]
     starts: NDArray[np.int64]
     shells: NDArray[np.bool_]
     firsts: NDArray[np.int64]
-    boxes: NDArray[np.float64]
-    points: NDArray[np.float64]
-    snaps: Snaps
 
 
-def no_snaps(n_rings: int) -> Snaps:
-    """Return the snaps of a zoom at which edges stay as they are."""
-    return Snaps(
-        np.zeros(n_rings + 1, np.int64),
-        np.empty(0, np.int32),
-        np.empty((0, 2), np.int32),
-        np.zeros(n_rings, np.bool_),
+@njit(cache=True, nogil=True)
+def round_rings(
+    world: NDArray[np.float64], starts: NDArray[np.int64], shells: NDArray[np.bool_],
+    firsts: NDArray[np.int64], snaps: Snaps, scale: float,
+) -> Rounded:  # fmt: skip
+    """Round units to a zoom of `scale` units across the world.
+
+    Parameters
+    ----------
+    world : (v, 2) float
+        Vertices in web mercator, 0-1 eastward and southward. Ring `k` is
+        `world[starts[k]:starts[k + 1]]`, closed.
+    firsts : (u + 1,) int64
+        Of the units that are wanted, the first rings.
+    """
+    n_rings, n_vertices = firsts[-1], starts[firsts[-1]]
+    snap, n_snaps = 0, int(np.searchsorted(snaps.edges, n_vertices))
+    most = 0
+    for ring in range(n_rings):
+        most = max(most, starts[ring + 1] - starts[ring])
+    buffer = np.empty((most + n_snaps, 2), np.int64)
+    xy, used = np.empty((n_vertices + n_snaps, 2), np.int32), 0
+    kept_starts, kept_shells = np.zeros(n_rings + 1, np.int64), np.empty(n_rings, np.bool_)
+    kept_firsts, kept = np.zeros(len(firsts), np.int64), 0
+    for unit in range(len(firsts) - 1):
+        drawn = True
+        for ring in range(firsts[unit], firsts[unit + 1]):
+            n = 0
+            for k in range(starts[ring], starts[ring + 1] - 1):
+                n = push(buffer, n, rounded(world[k, 0], scale), rounded(world[k, 1], scale))
+                while snap < n_snaps and snaps.edges[snap] == k:
+                    n = push(buffer, n, snaps.points[snap, 0], snaps.points[snap, 1])
+                    snap += 1
+            n = close(buffer, n)
+            area = signed_area2(buffer, n)
+            if shells[ring]:
+                drawn = area != 0
+            if area == 0 or not drawn:
+                continue
+            forward = (area < 0) == shells[ring]  # thin rings may turn over
+            for k in range(n):
+                vertex = k if forward else n - 1 - k
+                xy[used + k, 0], xy[used + k, 1] = buffer[vertex, 0], buffer[vertex, 1]
+            used += n
+            kept_shells[kept] = shells[ring]
+            kept += 1
+            kept_starts[kept] = used
+        kept_firsts[unit + 1] = kept
+    return Rounded(
+        xy[:used].copy(), kept_starts[: kept + 1].copy(), kept_shells[:kept].copy(), kept_firsts
     )
 
 
 @njit(cache=True, nogil=True)
-def most_vertices(polygons: Polygons, row: int) -> int:
-    """Return how many vertices the rings of a unit have, at most, at the zoom of the snaps."""
-    first, last = polygons.firsts[row], polygons.firsts[row + 1]
-    added = polygons.snaps.rings[last] - polygons.snaps.rings[first]
-    return polygons.starts[last] - polygons.starts[first] + added
-
-
-@njit(cache=True, nogil=True)
-def quantise_ring(
-    polygons: Polygons, ring: int, tile: tuple[int, int, int], frame: NDArray[np.float64],
-    out: NDArray[np.int64],
-) -> int:  # fmt: skip
-    """Round a ring to tile units; return how many vertices are left.
-
-    No vertex repeats the one before it, and the ring nowhere goes back the way it came.
-
-    Parameters
-    ----------
-    tile : (int, int, int)
-        Zoom, column and row.
-    frame : (4,) float
-        Runs off one side of it are drawn as one edge; clipping to it or less undoes that.
-    out : (>= n, 2) int64
-        Receives the vertices, the last one not repeated.
-    """
-    zoom, x, y = tile
-    scale = float(EXTENT << zoom)
-    west, north = x * EXTENT, y * EXTENT
-    world, snaps = polygons.world, polygons.snaps
-    k, end = polygons.starts[ring], polygons.starts[ring + 1] - 1
-    snap, last = snaps.rings[ring], snaps.rings[ring + 1]
-    following = snaps.edges[snap] if snap < last else end
-    n = 0
-    x1 = y1 = x2 = y2 = _NOWHERE  # the last vertex and the one before, as `push` needs them
-    while k < end or following < k:
-        if following < k:
-            east, south = snaps.points[snap, 0] - west, snaps.points[snap, 1] - north
-            snap += 1
-            following = snaps.edges[snap] if snap < last else end
-        else:
-            east, south = rounded(world[k, 0], scale) - west, rounded(world[k, 1], scale) - north
-            if k % RUN == 0 and k + RUN <= end and off_one_side(polygons.runs[k // RUN], frame):
-                k += RUN - 1
-                while following < k:
-                    snap += 1
-                    following = snaps.edges[snap] if snap < last else end
-            else:
-                k += 1
-        if east == x1 and south == y1:
-            continue
-        if east == x2 and south == y2:
-            n = push(out, n, east, south)
-            x1, y1, x2, y2 = x2, y2, _NOWHERE, _NOWHERE
-            if n > 1:
-                x2, y2 = out[n - 2, 0], out[n - 2, 1]
-            continue
-        out[n, 0], out[n, 1] = east, south
-        n += 1
-        x1, y1, x2, y2 = east, south, x1, y1
-    return close(out, n)
+def pinched_rings(xy: NDArray[np.int32], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which rings of `Rounded` meet themselves in a vertex."""
+    most = 0
+    for ring in range(len(starts) - 1):
+        most = max(most, starts[ring + 1] - starts[ring])
+    size = 2
+    while size < 2 * most:
+        size *= 2
+    slots, stamps = np.empty((size, 2), np.int32), np.full(size, -1, np.int32)
+    pinched = np.zeros(len(starts) - 1, np.bool_)
+    for ring in range(len(starts) - 1):
+        mask = 1
+        while mask < 2 * (starts[ring + 1] - starts[ring]):
+            mask *= 2
+        mask -= 1
+        for k in range(starts[ring], starts[ring + 1]):
+            x, y = xy[k, 0], xy[k, 1]
+            slot = (x * 73856093 ^ y * 19349663) & mask
+            while stamps[slot] == ring and not (slots[slot, 0] == x and slots[slot, 1] == y):
+                slot = slot + 1 & mask
+            if stamps[slot] == ring:
+                pinched[ring] = True
+                break
+            stamps[slot], slots[slot, 0], slots[slot, 1] = ring, x, y
+    return pinched
 
 
 @njit(cache=True, nogil=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geogrid._kernels.rounding import Snaps, close, push, rounded
+from geogrid._kernels.rounding import Snaps, rounded
 
 _CELL = 32
 """Side of a cell in which vertices are looked up, in units of the coarsest zoom: some 60 m."""
@@ -82,9 +82,8 @@ def near_edges(
 
 @njit(cache=True, nogil=True)
 def snap(
-    world: NDArray[np.float64], starts: NDArray[np.int64], edges: NDArray[np.int32],
-    vertices: NDArray[np.int32], scale: float,
-) -> Snaps:  # fmt: skip
+    world: NDArray[np.float64], edges: NDArray[np.int32], vertices: NDArray[np.int32], scale: float
+) -> Snaps:
     """Return what edges get at a zoom of `scale` units across the world.
 
     Parameters
@@ -128,9 +127,7 @@ def snap(
                 at -= 1
             points[at, 0], points[at, 1], places[at], found[n] = x, y, place, k
             n += 1
-    rings = np.searchsorted(found[:n], starts)
-    pinched = _pinched(world, starts, scale, rings, found[:n], points[:n])
-    return Snaps(rings, found[:n].copy(), points[:n].copy(), pinched)
+    return Snaps(found[:n].copy(), points[:n].copy())
 
 
 @njit(cache=True, nogil=True)
@@ -185,43 +182,3 @@ def _passes(ax: float, ay: float, bx: float, by: float) -> float:
         enter, leave = (-0.5 - a) / (b - a), (0.5 - a) / (b - a)
         t0, t1 = max(t0, min(enter, leave)), min(t1, max(enter, leave))
     return (t0 + t1) / 2 if t0 < t1 else -1.0
-
-
-@njit(cache=True, nogil=True)
-def _pinched(
-    world: NDArray[np.float64], starts: NDArray[np.int64], scale: float, rings: NDArray[np.int64],
-    edges: NDArray[np.int32], points: NDArray[np.int32],
-) -> NDArray[np.bool_]:  # fmt: skip
-    """Tell which rings meet themselves in a vertex."""
-    most = 0
-    for ring in range(len(starts) - 1):
-        most = max(most, starts[ring + 1] - starts[ring] + rings[ring + 1] - rings[ring])
-    size = 2
-    while size < 2 * most:
-        size *= 2
-    slots, stamps = np.empty((size, 2), np.int64), np.full(size, -1, np.int32)
-    xy = np.empty((most, 2), np.int64)
-    pinched = np.zeros(len(starts) - 1, np.bool_)
-    for ring in range(len(starts) - 1):
-        n, j = 0, rings[ring]
-        for k in range(starts[ring], starts[ring + 1] - 1):
-            n = push(xy, n, rounded(world[k, 0], scale), rounded(world[k, 1], scale))
-            while j < rings[ring + 1] and edges[j] == k:
-                n = push(xy, n, points[j, 0], points[j, 1])
-                j += 1
-        n = close(xy, n)
-        mask = 1
-        while mask < 2 * n:
-            mask *= 2
-        mask -= 1
-        for k in range(n):
-            slot = (xy[k, 0] * 73856093 ^ xy[k, 1] * 19349663) & mask
-            while stamps[slot] == ring and not (
-                slots[slot, 0] == xy[k, 0] and slots[slot, 1] == xy[k, 1]
-            ):
-                slot = slot + 1 & mask
-            if stamps[slot] == ring:
-                pinched[ring] = True
-                break
-            stamps[slot], slots[slot, 0], slots[slot, 1] = ring, xy[k, 0], xy[k, 1]
-    return pinched

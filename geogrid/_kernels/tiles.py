@@ -11,6 +11,7 @@ from geogrid._kernels.clipping import (
     CUTS,
     EXTENT,
     ROOM,
+    RUN,
     Rings,
     append_loops,
     append_ring,
@@ -21,7 +22,6 @@ from geogrid._kernels.clipping import (
     touches_rim,
     window,
 )
-from geogrid._kernels.rounding import Polygons, most_vertices, quantise_ring, rounded
 
 INDEX_ZOOM = 12
 """A tile of this zoom touches some 800 micro-grids; 20,000 boxes are scanned above it in 20 us."""
@@ -33,7 +33,23 @@ _LAYER, _FEATURE, _ID, _TAGS, _TYPE, _GEOMETRY = 0x1A, 0x12, 0x08, 0x12, 0x18, 0
 _MOVE_TO, _CLOSE_PATH, _POINT, _POLYGON = 9, 15, 1, 3
 
 _UNIT_KEYS, _LABEL_KEYS = 3, 3
-_WHOLE_CITY = np.array([-np.inf, -np.inf, np.inf, np.inf])
+
+
+class Polygons(NamedTuple):
+    """Units of all levels that a zoom shows, one level after the other, as the zoom has them.
+
+    The first four are those of `rounding.Rounded`. `pinched` rings meet themselves in a vertex;
+    `runs` is what `clipping.box_runs` gives; unit `i` has the box `boxes[i]` (west north east
+    south).
+    """
+
+    xy: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    shells: NDArray[np.bool_]
+    firsts: NDArray[np.int64]
+    pinched: NDArray[np.bool_]
+    runs: NDArray[np.int32]
+    boxes: NDArray[np.int32]
 
 
 class Index(NamedTuple):
@@ -69,8 +85,8 @@ class Layers(NamedTuple):
 
 @njit(cache=True, nogil=True)
 def encode_tile(
-    polygons: Polygons, index: Index, values: Values, layers: Layers, shown: tuple[int, int],
-    tile: tuple[int, int, int],
+    polygons: Polygons, points: NDArray[np.float64], index: Index, values: Values, layers: Layers,
+    n_labelled: int, tile: tuple[int, int, int],
 ) -> NDArray[np.uint8]:  # fmt: skip
     """Encode a tile; nothing if no unit is in it.
 
@@ -78,13 +94,16 @@ def encode_tile(
 
     Parameters
     ----------
-    shown : (int, int)
-        Units with a lower row are drawn, and labelled.
+    polygons : Polygons
+        Of this zoom.
+    points : (u, 2) float
+        Labels, in web mercator, 0-1 eastward and southward.
+    n_labelled : int
+        Units with a lower row are labelled.
     tile : (int, int, int)
         Zoom, column and row.
     """
-    frame = window(*tile)
-    rows = _rows(polygons.boxes, index, shown[0], tile, frame)
+    rows = _rows(polygons.boxes, index, tile)
     slots = np.full(len(values.shared_starts) - 1, -1, np.int32)
     out, at, row = np.empty(256 + 160 * len(rows), np.uint8), 0, 0
     for layer in range(len(layers.firsts) - 1):
@@ -96,9 +115,9 @@ def encode_tile(
             body, size, texts, n = _polygon_layer(polygons, values, of_layer, first, slots, tile)
             out, at = _write_layer(out, at, _header(layers, layer), body[:size], texts[:n])
         row = until
-    labelled = rows[: np.searchsorted(rows, shown[1])]
+    labelled = rows[: np.searchsorted(rows, n_labelled)]
     if len(labelled):
-        body, size, texts, n = _label_layer(polygons.points, values, labelled, slots, tile)
+        body, size, texts, n = _label_layer(points, values, labelled, slots, tile)
         out, at = _write_layer(
             out, at, _header(layers, len(layers.firsts) - 1), body[:size], texts[:n]
         )
@@ -106,15 +125,13 @@ def encode_tile(
 
 
 @njit(cache=True, nogil=True)
-def _rows(
-    boxes: NDArray[np.float64], index: Index, until: int, tile: tuple[int, int, int],
-    frame: NDArray[np.float64],
-) -> NDArray[np.int64]:  # fmt: skip
-    """Return the rows below `until` of the units whose box touches the window, ascending."""
+def _rows(boxes: NDArray[np.int32], index: Index, tile: tuple[int, int, int]) -> NDArray[np.int64]:
+    """Return the rows of the units whose box touches the tile and its buffer, ascending."""
     zoom, x, y = tile
+    frame = window(x, y)
     if zoom < INDEX_ZOOM:
-        rows, n = np.empty(until, np.int64), 0
-        for row in range(until):
+        rows, n = np.empty(len(boxes), np.int64), 0
+        for row in range(len(boxes)):
             if not off_one_side(boxes[row], frame):
                 rows[n] = row
                 n += 1
@@ -127,7 +144,7 @@ def _rows(
     near = index.items[index.cells[cell] : index.cells[cell + 1]]
     rows, n = np.empty(len(near), np.int64), 0
     for row in near:
-        if row < until and not off_one_side(boxes[row], frame):
+        if not off_one_side(boxes[row], frame):
             rows[n] = row
             n += 1
     return rows[:n]
@@ -139,29 +156,27 @@ def _polygon_layer(
     slots: NDArray[np.int32], tile: tuple[int, int, int],
 ) -> tuple[NDArray[np.uint8], int, NDArray[np.uint8], int]:  # fmt: skip
     """Write the features of one level, whose first row is `first`, and the values that they use."""
-    firsts = polygons.firsts
     most = 0
     for row in rows:
-        most = max(most, most_vertices(polygons, row))
+        most = max(most, _n_vertices(polygons, row))
     xy, spare = np.empty((CUTS * most, 2), np.int64), np.empty((CUTS * most, 2), np.int64)
     geometry = np.empty(0, np.uint8)
     body, size = np.empty(160 * len(rows), np.uint8), 0
     texts, n = np.empty(128 * len(rows), np.uint8), 0
     tags, n_values = np.empty(2 * _UNIT_KEYS, np.int64), 0
     slots[:] = -1
-    frame = window(*tile)
     for row in rows:
-        n_rings = firsts[row + 1] - firsts[row]
-        need = _BYTES_PER_VERTEX * CUTS * most_vertices(polygons, row) + _BYTES_PER_RING * (
+        n_rings = polygons.firsts[row + 1] - polygons.firsts[row]
+        need = _BYTES_PER_VERTEX * CUTS * _n_vertices(polygons, row) + _BYTES_PER_RING * (
             n_rings + 1
         )
         geometry = _roomy(geometry, 0, need)
-        length = _write_polygon(geometry, polygons, row, tile, frame, xy, spare)
+        length = _write_polygon(geometry, polygons, row, tile, xy, spare)
         if length == 0:
             continue
         own = values.own[values.own_starts[2 * row] : values.own_starts[2 * row + 2]]
         texts = _roomy(texts, n, len(own) + _BYTES_PER_FEATURE)
-        n = _copy(texts, n, own, len(own))
+        n = _copy(texts, n, own)
         tags[0], tags[1], tags[2], tags[3] = 0, n_values, 1, n_values + 1
         n_values += 2
         n, n_values = _share(values, values.numbers[row, 0], slots, texts, n, n_values)
@@ -198,7 +213,7 @@ def _label_layer(
         need = len(own) + starts[level + 1] - starts[level] + starts[name + 1] - starts[name]
         texts = _roomy(texts, n, need)
         n, n_values = _share(values, level, slots, texts, n, n_values)
-        n, n_values = _copy(texts, n, own, len(own)), n_values + 1
+        n, n_values = _copy(texts, n, own), n_values + 1
         tags[0], tags[1], tags[2], tags[3] = 0, slots[level], 1, n_values - 1
         n, n_values = _share(values, name, slots, texts, n, n_values)
         tags[4], tags[5] = 2, slots[name]
@@ -215,59 +230,78 @@ def _share(
     if slots[number] < 0:
         slots[number] = n_values
         n_values += 1
-        for k in range(values.shared_starts[number], values.shared_starts[number + 1]):
-            texts[n] = values.shared[k]
-            n += 1
+        starts = values.shared_starts
+        n = _copy(texts, n, values.shared[starts[number] : starts[number + 1]])
     return n, n_values
 
 
 @njit(cache=True, nogil=True)
 def _write_polygon(
     out: NDArray[np.uint8], polygons: Polygons, row: int, tile: tuple[int, int, int],
-    frame: NDArray[np.float64], xy: NDArray[np.int64], spare: NDArray[np.int64],
+    xy: NDArray[np.int64], spare: NDArray[np.int64],
 ) -> int:  # fmt: skip
     """Write the geometry of a unit in a tile; return its size in bytes, 0 if it is not there."""
     first, last = polygons.firsts[row], polygons.firsts[row + 1]
-    whole = _is_within(polygons.boxes[row], tile)
-    cursor = np.zeros(2, np.int64)
+    if first == last:
+        return _write_speck(out, polygons.boxes[row], tile)
+    _, column, line = tile
+    whole = _is_within(polygons.boxes[row], window(column, line))
     at, drawn, bent = 0, True, False
+    x, y = (column * EXTENT, line * EXTENT) if whole else (0, 0)
     for ring in range(first, last):
+        bent |= polygons.pinched[ring]
+        if whole:
+            vertices = polygons.xy[polygons.starts[ring] : polygons.starts[ring + 1]]
+            at, x, y = _write_ring(out, at, vertices, x, y, -1)
+            continue
         shell = polygons.shells[ring]
         if not shell and not drawn:
-            continue  # its shell is gone
-        bent |= polygons.snaps.pinched[ring]
-        n = quantise_ring(polygons, ring, tile, frame, xy)
-        if not whole:
-            n, crossings = clip_ring(xy, n, spare)
-            bent |= crossings > 2 or (not shell and touches_rim(xy, n))
+            continue  # its shell is elsewhere
+        n, crossings = clip_ring(xy, _move_ring(polygons, ring, tile, xy), spare)
+        bent |= crossings > 2 or (not shell and touches_rim(xy, n))
         area = signed_area2(xy, n)
         if shell:
             drawn = area != 0
         if area != 0:
-            at = _write_ring(out, at, xy, n, cursor, 1 if (area > 0) == shell else -1)
-    if bent:
-        return _write_rejoined(out, polygons, row, tile, frame, at)
-    if at == 0:
-        return _write_speck(out, polygons, row, tile, xy)
-    return at
+            at, x, y = _write_ring(out, at, xy[:n], x, y, -1 if (area < 0) == shell else 1)
+    return _write_rejoined(out, polygons, row, tile, at) if bent else at
+
+
+@njit(cache=True, nogil=True)
+def _move_ring(
+    polygons: Polygons, ring: int, tile: tuple[int, int, int], out: NDArray[np.int64]
+) -> int:
+    """Copy a ring in units of the tile, runs off one side as one edge; return its vertices."""
+    _, column, line = tile
+    frame = window(column, line)
+    k, end = polygons.starts[ring], polygons.starts[ring + 1]
+    n = 0
+    while k < end:
+        out[n, 0] = polygons.xy[k, 0] - column * EXTENT
+        out[n, 1] = polygons.xy[k, 1] - line * EXTENT
+        n += 1
+        if k % RUN == 0 and k + RUN <= end and off_one_side(polygons.runs[k // RUN], frame):
+            k += RUN - 1
+        else:
+            k += 1
+    return n
 
 
 @njit(cache=True, nogil=True)
 def _write_rejoined(
-    out: NDArray[np.uint8], polygons: Polygons, row: int, tile: tuple[int, int, int],
-    frame: NDArray[np.float64], written: int,
-) -> int:  # fmt: skip
+    out: NDArray[np.uint8], polygons: Polygons, row: int, tile: tuple[int, int, int], written: int
+) -> int:
     """Write a unit that rounding or the tile's window cuts into pieces or to its holes."""
     first, last = polygons.firsts[row], polygons.firsts[row + 1]
-    n_vertices = most_vertices(polygons, row)
+    n_vertices = _n_vertices(polygons, row)
     room = CUTS * n_vertices
     xy, spare = np.empty((room, 2), np.int64), np.empty((room, 2), np.int64)
     loop = np.empty((room, 2), np.int64)
     kept = _empty_rings(room, n_vertices)
     n_kept = 0
     for ring in range(first, last):
-        n = quantise_ring(polygons, ring, tile, frame, xy)
-        if polygons.snaps.pinched[ring]:
+        n = _move_ring(polygons, ring, tile, xy)
+        if polygons.pinched[ring]:
             n_kept = append_loops(kept, n_kept, xy[:n], loop, spare)
             continue
         n, _ = clip_ring(xy, n, spare)
@@ -278,35 +312,25 @@ def _write_rejoined(
     n_joined = rejoin(kept, n_kept, joined)
     if n_joined < 0:
         return written
-    cursor = np.zeros(2, np.int64)
-    at = 0
+    at = x = y = 0
     for ring in range(n_joined):
-        start, end = (joined.ends[ring - 1] if ring else 0), joined.ends[ring]
-        area = signed_area2(joined.xy[start:end], end - start)
-        step = 1 if (area > 0) == joined.shells[ring] else -1
-        at = _write_ring(out, at, joined.xy[start:end], end - start, cursor, step)
+        vertices = joined.xy[(joined.ends[ring - 1] if ring else 0) : joined.ends[ring]]
+        negative = signed_area2(vertices, len(vertices)) < 0
+        step = -1 if negative == joined.shells[ring] else 1
+        at, x, y = _write_ring(out, at, vertices, x, y, step)
     return at
 
 
 @njit(cache=True, nogil=True)
-def _write_speck(
-    out: NDArray[np.uint8], polygons: Polygons, row: int, tile: tuple[int, int, int],
-    xy: NDArray[np.int64],
-) -> int:  # fmt: skip
-    """Write a square at the first vertex of a unit that has no area at this zoom."""
-    for ring in range(polygons.firsts[row], polygons.firsts[row + 1]):
-        n = quantise_ring(polygons, ring, tile, _WHOLE_CITY, xy)
-        if signed_area2(xy, n) != 0:
-            return 0  # it has, in another tile
-    zoom, x, y = tile
-    first = polygons.world[polygons.starts[polygons.firsts[row]]]
-    west = rounded(first[0], float(EXTENT << zoom)) - x * EXTENT
-    north = rounded(first[1], float(EXTENT << zoom)) - y * EXTENT
+def _write_speck(out: NDArray[np.uint8], box: NDArray[np.int32], tile: tuple[int, int, int]) -> int:
+    """Write a square in the corner of a unit that has no area at this zoom."""
+    _, column, line = tile
+    west, north = box[0] - column * EXTENT, box[1] - line * EXTENT
     if not (-BUFFER <= west < EXTENT + BUFFER and -BUFFER <= north < EXTENT + BUFFER):
         return 0
-    for k, (east, south) in enumerate(((0, 0), (1, 0), (1, 1), (0, 1))):
-        xy[k, 0], xy[k, 1] = west + east, north + south
-    return _write_ring(out, 0, xy, 4, np.zeros(2, np.int64), 1)
+    xy = np.array([[west, north], [west + 1, north], [west + 1, north + 1], [west, north + 1]])
+    at, _, _ = _write_ring(out, 0, xy, 0, 0, 1)
+    return at
 
 
 @njit(cache=True, nogil=True)
@@ -319,17 +343,15 @@ def _empty_rings(n_vertices: int, n_rings: int) -> Rings:
 
 
 @njit(cache=True, nogil=True)
-def _is_within(box: NDArray[np.float64], tile: tuple[int, int, int]) -> bool:
-    """Tell whether a unit lies in the tile and its buffer, rounding included."""
-    zoom, x, y = tile
-    scale = float(1 << zoom)
-    margin = (BUFFER - 1) / EXTENT
-    return (
-        box[0] * scale >= x - margin
-        and box[1] * scale >= y - margin
-        and box[2] * scale <= x + 1 + margin
-        and box[3] * scale <= y + 1 + margin
-    )
+def _n_vertices(polygons: Polygons, row: int) -> int:
+    firsts = polygons.firsts
+    return polygons.starts[firsts[row + 1]] - polygons.starts[firsts[row]]
+
+
+@njit(cache=True, nogil=True)
+def _is_within(box: NDArray[np.int32], frame: tuple[int, int, int, int]) -> bool:
+    """Tell whether a unit lies in a tile and its buffer."""
+    return box[0] >= frame[0] and box[1] >= frame[1] and box[2] <= frame[2] and box[3] <= frame[3]
 
 
 @njit(cache=True, nogil=True)
@@ -360,23 +382,28 @@ def _varint_size(value: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _write_ring(
-    out: NDArray[np.uint8], at: int, xy: NDArray[np.int64], n: int, cursor: NDArray[np.int64],
-    step: int,
-) -> int:  # fmt: skip
-    """Write MoveTo, LineTo, ClosePath, forwards (step 1) or backwards (-1) from vertex 0."""
-    k = 0
-    x, y = cursor[0], cursor[1]
-    for i in range(n):
-        if i == 0:
-            at = write_varint(out, at, _MOVE_TO)
-        elif i == 1:
-            at = write_varint(out, at, ((n - 1) << 3) | 2)
-        at = write_varint(out, at, _zigzag(xy[k, 0] - x))
-        at = write_varint(out, at, _zigzag(xy[k, 1] - y))
+    out: NDArray[np.uint8], at: int, xy: NDArray[np.integer], x: int, y: int, step: int
+) -> tuple[int, int, int]:
+    """Write MoveTo, LineTo, ClosePath, forwards (step 1) or backwards (-1) from vertex 0.
+
+    The pen is at `x`, `y`; return where the next byte goes, and where the pen is then.
+    """
+    n = len(xy)
+    at = write_varint(out, at, _MOVE_TO)
+    at = write_varint(out, at, _zigzag(xy[0, 0] - x))
+    at = write_varint(out, at, _zigzag(xy[0, 1] - y))
+    at = write_varint(out, at, ((n - 1) << 3) | 2)
+    x, y, k = xy[0, 0], xy[0, 1], 0 if step > 0 else n
+    for _ in range(n - 1):
+        k += step
+        east, south = _zigzag(xy[k, 0] - x), _zigzag(xy[k, 1] - y)
         x, y = xy[k, 0], xy[k, 1]
-        k = (k + step) % n
-    cursor[0], cursor[1] = x, y
-    return write_varint(out, at, _CLOSE_PATH)
+        if east | south < 128:  # most edges are short
+            out[at], out[at + 1] = east, south
+            at += 2
+        else:
+            at = write_varint(out, write_varint(out, at, east), south)
+    return write_varint(out, at, _CLOSE_PATH), x, y
 
 
 @njit(cache=True, nogil=True)
@@ -402,7 +429,7 @@ def _write_feature(
     at = write_varint(out, at, kind)
     at = write_varint(out, at, _GEOMETRY)
     at = write_varint(out, at, size)
-    return _copy(out, at, geometry, size)
+    return _copy(out, at, geometry[:size])
 
 
 @njit(cache=True, nogil=True)
@@ -423,17 +450,18 @@ def _write_layer(
     out = _roomy(out, at, size + _BYTES_PER_RING)
     at = write_varint(out, at, _LAYER)
     at = write_varint(out, at, size)
-    at = _copy(out, at, header, len(header))
-    at = _copy(out, at, body, len(body))
-    return out, _copy(out, at, texts, len(texts))
+    at = _copy(out, at, header)
+    at = _copy(out, at, body)
+    return out, _copy(out, at, texts)
 
 
 @njit(cache=True, nogil=True)
-def _copy(out: NDArray[np.uint8], at: int, part: NDArray[np.uint8], n: int) -> int:
-    """Copy `n` bytes; return the next position. A loop is faster here than a slice."""
-    for k in range(n):
-        out[at + k] = part[k]
-    return at + n
+def _copy(out: NDArray[np.uint8], at: int, part: NDArray[np.uint8]) -> int:
+    """Copy bytes; return the next position. Counted from 0, the compiler copies 16 at once."""
+    room = out[at : at + len(part)]
+    for k in range(len(room)):
+        room[k] = part[k]
+    return at + len(part)
 
 
 @njit(cache=True, nogil=True)
@@ -442,5 +470,5 @@ def _roomy(out: NDArray[np.uint8], used: int, need: int) -> NDArray[np.uint8]:
     if used + need <= len(out):
         return out
     larger = np.empty(2 * (used + need), np.uint8)
-    larger[:used] = out[:used]
+    _copy(larger, 0, out[:used])
     return larger
