@@ -153,7 +153,13 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
         changed(lambda f: f.set_crs(None, allow_override=True)), "no coordinate reference system"
     ),
     "another reference system": (
-        changed(lambda f: f.set_crs(4547, allow_override=True)), "far outside"
+        changed(lambda f: f.set_crs(4547, allow_override=True)), "114.*are degrees"
+    ),
+    "the zone's number before the easting": (
+        changed(lambda f: (g := f.to_crs(4547)).set_geometry(g.translate(38e6))), "far outside"
+    ),
+    "degrees said to be of a system of the whole world": (
+        changed(lambda f: f.set_crs(3857, allow_override=True)), "114.*are degrees"
     ),
     "a datum that needs parameters": (
         changed(lambda f: f.set_crs(4610, allow_override=True)), "Xian 1980"

@@ -125,6 +125,11 @@ def _require_plausible(frame: gpd.GeoDataFrame, what: str) -> None:
                 "degrees. Assign the system that it was made in (such as EPSG:4547)."
             )
         return
+    if (abs(bounds[:, ::2]) <= 2 * _POLE).all() and (abs(bounds[:, 1::2]) <= _POLE).all():
+        raise CoordinateError(
+            f"{what} says {frame.crs.name}, but coordinates like {x:.5f}, {y:.5f} are degrees. "
+            "Assign the system that it was made in (such as EPSG:4490)."
+        )
     area = frame.crs.area_of_use
     if area is None:
         return
