@@ -334,6 +334,26 @@ def test_a_place_that_was_waited_for_in_vain_is_not_lost():
     assert asyncio.run(run())
 
 
+def test_a_burst_is_waited_out_and_a_lasting_overload_is_told_soon():
+    async def ask(slots: Slots) -> tuple[bool, float]:
+        began = time.perf_counter()
+        return await slots.wait(), time.perf_counter() - began
+
+    async def run() -> list[tuple[bool, float]]:
+        slots = Slots(1, 9, 0.5)
+        assert slots.take()
+        found = [await ask(slots), await ask(slots)]
+        slots.give()
+        assert slots.take()
+        asyncio.get_running_loop().call_later(0.2, slots.give)
+        return [*found, await ask(slots)]
+
+    (first, lasting, after) = asyncio.run(run())
+    assert first == (False, pytest.approx(0.5, abs=0.1))
+    assert lasting == (False, pytest.approx(0.025, abs=0.1))
+    assert after == (True, pytest.approx(0.2, abs=0.1))
+
+
 # Headers, log, metrics
 
 

@@ -1,6 +1,7 @@
 """Another edition takes over while requests are answered; what cannot be used changes nothing."""
 
 import gc
+import multiprocessing
 import shutil
 import threading
 import time
@@ -18,7 +19,7 @@ from fastapi.testclient import TestClient
 
 from geogrid import store
 from geogrid.api.app import create_app
-from geogrid.api.beside import load_beside
+from geogrid.api.beside import Builder
 from geogrid.api.deps import load
 from geogrid.api.settings import Settings
 from geogrid.edition import Edition
@@ -168,8 +169,13 @@ def test_an_edition_that_was_replaced_is_freed(client, served, files):
 
 
 def test_a_dataset_built_in_another_process_answers_the_same(files):
-    settings = Settings(edition=files["old"])
-    here, beside = load(settings), load_beside(settings)
+    """The process builds the next edition too, and ends when it has rested."""
+    settings, builder = Settings(edition=files["old"]), Builder(rest_seconds=0.5)
+    new = builder.load(Settings(edition=files["new"]))
+    (process,) = multiprocessing.active_children()
+    here, beside = load(settings), builder.load(settings)
+    assert multiprocessing.active_children() == [process]
+    assert (new.edition.info.id, beside.edition.info.id) == ("new", "old")
     assert (
         beside.revision
         == here.revision
@@ -186,6 +192,8 @@ def test_a_dataset_built_in_another_process_answers_the_same(files):
     with TestClient(create_app(settings, dataset=beside)) as client:
         for path in ("/v1/units/411601/children", "/v1/search?q=old4", "/tiles.json"):
             assert client.get(path).status_code == 200
+    process.join(10)
+    assert process.exitcode is not None
 
 
 def test_a_large_edition_is_built_in_another_process(client, served, files, monkeypatch):

@@ -161,6 +161,7 @@ def test_answers_that_nobody_reads_are_bounded_and_cut_off(service):
     assert len(took) == 20
     assert max(sizes) < 8_000_000
     assert service.rss() - before < 50_000_000
+    assert not [line for line in service.said if '"level": "error"' in line]
 
 
 @pytest.mark.parametrize("chunked", [False, True])

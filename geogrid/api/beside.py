@@ -4,17 +4,22 @@ Reading and indexing 100,000 micro-grids in a thread stops all others for up to 
 GEOS, GDAL and pandas hold the interpreter while they work. So a process of low priority builds the
 dataset and writes it to a file: arrays as they are, the rest pickled. The file is mapped here, not
 read; only the geometries are made anew, a thousand at a time. The file is a private one that has no
-name by the time it is used.
+name by the time it is used. The process stays for a while: a publisher often replaces more than one
+file, and to start it takes longer than to build a county.
 """
 
+import gc
 import io
 import multiprocessing
 import os
 import pickle
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from mmap import ACCESS_COPY, mmap
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -38,40 +43,84 @@ _LOCK = type(threading.Lock())
 _NICENESS = 10
 """Of the process: look-ups go first."""
 
-
-def load_beside(settings: Settings) -> Dataset:
-    """Return what `deps.load` returns, built in another process.
-
-    Raises
-    ------
-    DataError
-        A file cannot be used, or the process ended before it was done.
-    """
-    with tempfile.TemporaryDirectory(prefix="geogrid-") as folder:
-        path = Path(folder, "dataset")
-        context = multiprocessing.get_context("spawn")
-        here, there = context.Pipe(duplex=False)
-        process = context.Process(target=_build, args=(settings, path, there), daemon=True)
-        process.start()
-        there.close()
-        try:
-            error = here.recv()
-        except EOFError:
-            error = f"reading {settings.edition} ended unexpectedly (is the memory full?)."
-        process.join()
-        if error is not None:
-            raise DataError(error)
-        return _taken_over(path)
+_REST_SECONDS = 20.0
+"""How long the process waits for another edition."""
 
 
-def _build(settings: Settings, path: Path, answer: Connection) -> None:
+class Builder:
+    """The process that builds, started when it is needed and ended when it has rested."""
+
+    def __init__(self, rest_seconds: float = _REST_SECONDS) -> None:
+        """Start nothing yet."""
+        self._rest_seconds = rest_seconds
+        self._lock = threading.Lock()
+        self._process: BaseProcess | None = None
+        self._line: Connection | None = None
+        self._rest: threading.Timer | None = None
+
+    def load(self, settings: Settings) -> Dataset:
+        """Return what `deps.load` returns, built in the other process.
+
+        Raises
+        ------
+        DataError
+            A file cannot be used, or the process ended before it was done.
+        """
+        with self._lock, tempfile.TemporaryDirectory(prefix="geogrid-") as folder:
+            if self._rest is not None:
+                self._rest.cancel()
+            path = Path(folder, "dataset")
+            try:
+                line = self._started()
+                line.send((settings, path))
+                error = line.recv()
+            except (EOFError, OSError):
+                self._stop()
+                error = f"reading {settings.edition} ended unexpectedly (is the memory full?)."
+            self._rest = threading.Timer(self._rest_seconds, self.end)
+            self._rest.daemon = True
+            self._rest.start()
+            if error is not None:
+                raise DataError(error)
+            return _taken_over(path)
+
+    def end(self) -> None:
+        """End the process, if there is one."""
+        with self._lock:
+            self._stop()
+
+    def _started(self) -> Connection:
+        """Return the line to the process."""
+        if self._line is None or self._process is None or not self._process.is_alive():
+            self._stop()
+            context = multiprocessing.get_context("spawn")
+            self._line, there = context.Pipe()
+            self._process = context.Process(target=_build, args=(there,), daemon=True)
+            self._process.start()
+            there.close()
+        return self._line
+
+    def _stop(self) -> None:
+        if self._line is not None:
+            self._line.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+        self._line = self._process = None
+
+
+def _build(line: Connection) -> None:
+    """Build one dataset after the other, until the service ends."""
     os.nice(_NICENESS)
-    try:
-        _hand_over(load(settings), path)
-    except GeogridError as error:
-        answer.send(str(error))
-    else:
-        answer.send(None)
+    with suppress(EOFError):
+        while True:
+            settings, path = line.recv()
+            try:
+                _hand_over(load(settings), path)
+            except GeogridError as error:
+                line.send(str(error))
+            else:
+                line.send(None)
 
 
 def _hand_over(dataset: Dataset, path: Path) -> None:
@@ -102,8 +151,20 @@ def _taken_over(path: Path) -> Dataset:
     for start, size, readonly in places:
         part = mapped[start : start + size]
         buffers.append(part.toreadonly() if readonly else part)
-    dataset: Dataset = pickle.loads(rest, buffers=buffers)  # ours
+    with _no_collection():
+        dataset: Dataset = pickle.loads(rest, buffers=buffers)  # ours
     return dataset
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Let nobody look for garbage: what is made is kept, and to look through it takes 0.2 s."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class _Pickler(pickle.Pickler):

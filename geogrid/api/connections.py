@@ -17,7 +17,7 @@ from typing import Any
 
 from starlette.types import Scope
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from geogrid.api.settings import Limits
@@ -78,7 +78,7 @@ class Connections:
             if total <= self.limits.unread_bytes:
                 return
             total -= sizes[each]
-            each.transport.abort()
+            each.cut()
             self.unread.discard(each)
 
 
@@ -102,6 +102,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.stalled, self._left = 0.0, 0
         self._answered = False
         self._answer: bytes | None = None
+        self._answering: RequestResponseCycle | None = None
         self._refusal, self._refused = _BAD_REQUEST, False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -116,6 +117,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Forget the connection."""
         self.book.all.discard(self)
         self.book.unread.discard(self)
+        self._stop_answering()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -180,6 +182,11 @@ class GuardedProtocol(HttpToolsProtocol):
         del msg
         self._refuse(self._refusal)
 
+    def cut(self) -> None:
+        """End the connection now."""
+        self._stop_answering()
+        self.transport.abort()
+
     def look(self, now: float, passed: float) -> None:
         """Cut the connection off if it is too slow; `passed` seconds after the last look."""
         limits, waited = self.book.limits, now - self.since
@@ -224,6 +231,16 @@ class GuardedProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         self._answered = self.is_waiting = True  # the sweep ends what rests, without a timer
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _stop_answering(self) -> None:
+        """Let an answer go nowhere instead of fail; uvicorn tells only the last of a row."""
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+
     def _look_at_body(self, waited: float) -> None:
         limits = self.book.limits
         if self.cycle.response_complete:  # the rest of a body that was refused
@@ -237,7 +254,7 @@ class GuardedProtocol(HttpToolsProtocol):
         slow = self._left - left < _STALL_BYTES * passed
         self.stalled, self._left = self.stalled + passed if slow else 0.0, left
         if self.stalled > self.book.limits.stall_seconds:
-            self.transport.abort()
+            self.cut()
 
     def _cut_body(self) -> None:
         cycle = self.cycle

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Literal
 
 from geogrid.api import keys
-from geogrid.api.beside import load_beside
+from geogrid.api.beside import Builder
 from geogrid.api.deps import Dataset, Served, load
 from geogrid.api.keys import Keyring
 from geogrid.api.metrics import Metrics
 from geogrid.api.settings import Settings
 from geogrid.errors import GeogridError
 
-_SMALL = 5_000
+_SMALL = 1_000
 """Micro-grids that are built in a thread: another process takes longer to start."""
 
 State = Literal["none", "building", "done", "unchanged", "failed"]
@@ -56,7 +56,7 @@ class Reloader:
         named = (settings.edition, settings.imagery, settings.incidents)
         self._files = [path for path in named if path is not None]
         self._key_files = [] if settings.keys_file is None else [settings.keys_file]
-        self._lock = asyncio.Lock()
+        self._lock, self._builder = asyncio.Lock(), Builder()
         self._tried: Stamp = ()
         self.state: State = "none"
         self.detail = self.at = self.since = ""
@@ -93,7 +93,7 @@ class Reloader:
             self._tried = _stamp_of(self._files)
             try:
                 small = len(self._served.dataset.edition.units["microgrid"]) <= _SMALL
-                dataset = await _in_thread(load if small else load_beside, self._settings)
+                dataset = await _in_thread(load if small else self._builder.load, self._settings)
             except GeogridError as error:
                 self.state, self.detail = "failed", _without_folders(error, self._files)
                 logger.error("the edition before is still served: %s", error)

@@ -2,19 +2,27 @@
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 
 _MOST_CALLERS = 10_000
 """Callers remembered; the one that asked longest ago is forgotten first."""
 
+_SHORT = 0.05
+"""Share of the time one may wait, once more is asked than can be done: 0.2 s of 4."""
+
 
 class Slots:
-    """A bounded number of places to work at, and a bounded queue before them."""
+    """A bounded number of places to work at, and a bounded queue before them.
+
+    A burst is waited out; when the queue has not been empty for as long as one may wait, more is
+    asked than can be done, and nobody gains by waiting: from then on it is said soon.
+    """
 
     def __init__(self, places: int, waiting: int, seconds: float) -> None:
         """Take the number of places, how many may wait for one, and how long."""
         self._free, self._most_waiting, self._seconds = places, waiting, seconds
-        self._queue: deque[asyncio.Future[bool]] = deque()
+        self._queue: OrderedDict[asyncio.Future[bool], None] = OrderedDict()
+        self._full_since: float | None = None
 
     def take(self) -> bool:
         """Take a place if one is free now."""
@@ -29,8 +37,8 @@ class Slots:
             return False
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[bool] = loop.create_future()
-        self._queue.append(turn)
-        alarm = loop.call_later(self._seconds, _end_waiting, turn)
+        self._queue[turn] = None
+        alarm = loop.call_later(self._patience(loop.time()), _end_waiting, turn)
         try:
             return await turn
         except asyncio.CancelledError:
@@ -39,15 +47,23 @@ class Slots:
             raise
         finally:
             alarm.cancel()
+            self._queue.pop(turn, None)
 
     def give(self) -> None:
         """Give a place back: to whom waits longest, if anybody does."""
         while self._queue:
-            turn = self._queue.popleft()
+            turn, _ = self._queue.popitem(last=False)
             if not turn.done():
                 turn.set_result(True)
                 return
         self._free += 1
+        self._full_since = None
+
+    def _patience(self, now: float) -> float:
+        if self._full_since is None:
+            self._full_since = now
+        lasting = now - self._full_since > self._seconds
+        return self._seconds * _SHORT if lasting else self._seconds
 
 
 class Buckets:
