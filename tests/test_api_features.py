@@ -18,24 +18,12 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geogrid import store
-from geogrid.api.app import Settings, create_app
+from geogrid.api.app import create_app
+from geogrid.api.settings import Limits, Settings
 
 EPSG = "http://www.opengis.net/def/crs/EPSG/0/"
 ITEMS = "/collections/microgrid/items"
-
-
-@pytest.fixture(scope="module")
-def city_file(toy_edition, tmp_path_factory):
-    path = tmp_path_factory.mktemp("features") / "city.gpkg"
-    store.write_edition(toy_edition, path, tables={})
-    return path
-
-
-@pytest.fixture(scope="module")
-def client(city_file):
-    with TestClient(create_app(Settings(edition=city_file))) as started:
-        yield started
+HTML = "text/html"
 
 
 @pytest.fixture(scope="module")
@@ -270,9 +258,25 @@ def test_what_is_not_there_is_not_found(client, path):
 
 
 def test_a_page_that_is_known_is_not_written_again(client):
-    tag = client.get(ITEMS).headers["etag"]
-    known = client.get(ITEMS, headers={"If-None-Match": tag})
-    assert (known.status_code, known.content) == (304, b"")
+    variants = ({"Accept-Encoding": "gzip"}, {"Accept-Encoding": "gzip;q=0"}, {"Accept": HTML})
+    tags = set()
+    for headers in variants:
+        tag = client.get(ITEMS, headers=headers).headers["etag"]
+        for told in (tag, f'W/{tag}, "other"', "*"):
+            known = client.get(ITEMS, headers=headers | {"If-None-Match": told})
+            assert (known.status_code, known.content) == (304, b"")
+        tags.add(tag)
+    assert len(tags) == len(variants)
+
+
+def test_a_page_is_as_long_as_the_service_is_set_to(data, toy_file, table):
+    given = Settings(edition=toy_file, limits=Limits(page=7))
+    with TestClient(create_app(given, dataset=data)) as client:
+        answer = client.get(ITEMS, params={"limit": 9000})
+        assert codes_of(answer) == table["code"].tolist()[:7]
+        assert answer.json()["numberMatched"] == len(table)
+        (following,) = (x["href"] for x in answer.json()["links"] if x["rel"] == "next")
+        assert codes_of(client.get(following)) == table["code"].tolist()[7:14]
 
 
 @pytest.mark.parametrize(
@@ -299,12 +303,12 @@ def test_queryables_are_what_filters_may_name(client):
 
 
 @pytest.fixture(scope="module")
-def address(city_file):
+def address(toy_file):
     """A real server: GDAL speaks HTTP only."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    app = create_app(Settings(edition=city_file))
+    app = create_app(Settings(edition=toy_file))
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", access_log=False))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

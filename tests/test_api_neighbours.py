@@ -11,14 +11,6 @@ from geogrid.api.deps import Settings
 from geogrid.edition import Edition, to_metres
 
 
-@pytest.fixture(scope="module")
-def client(toy_edition, tmp_path_factory):
-    path = tmp_path_factory.mktemp("beside") / "city.gpkg"
-    store.write_edition(toy_edition, path, tables={})
-    with TestClient(create_app(Settings(edition=path))) as client:
-        yield client
-
-
 @pytest.mark.parametrize("level", ["county", "village", "grid", "microgrid"])
 def test_neighbours_share_what_the_intersection_of_the_polygons_measures(
     client, toy_edition, level

@@ -104,13 +104,6 @@ class Directory:
             found += [self.at(level, int(row)) for row in best]
         return found
 
-    def touching(self, unit: Unit) -> NDArray[np.int64]:
-        """Return the rows of a unit's level whose boxes touch its box, its own row too."""
-        boxes = self._levels[unit.level].boxes
-        west, south, east, north = boxes[unit.row]
-        meets = (boxes[:, 0] <= east) & (boxes[:, 2] >= west)
-        return np.flatnonzero(meets & (boxes[:, 1] <= north) & (boxes[:, 3] >= south))
-
     def bbox(self, unit: Unit) -> list[float]:
         """Return west, south, east and north of a unit in degrees."""
         west, south, east, north = self._levels[unit.level].boxes[unit.row].tolist()

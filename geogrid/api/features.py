@@ -7,26 +7,30 @@ from typing import Annotated, Literal
 import numpy as np
 import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
-from isal import igzip
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from geogrid.api import documents as docs
 from geogrid.api import filters
+from geogrid.api.caching import accepts_gzip, is_known
 from geogrid.api.collections import Collection, Page
-from geogrid.api.deps import Data, Dataset, each_once
+from geogrid.api.deps import Config, Data, Dataset, each_once
 from geogrid.api.documents import Format, anchor, link, said
 from geogrid.api.problems import Problem
+from geogrid.api.settings import Limits
 from geogrid.api.systems import CRS84, System, find
 from geogrid.codes import LEVEL_NAMES_ZH, LEVELS
 from geogrid.errors import UsageError
 from geogrid.schema import EXCHANGE_CRS, UNIT_COLUMNS
+from geogrid.tiles import zipped
 
-MAX_LIMIT, DEFAULT_LIMIT = 10_000, 100
-"""Features of a page."""
+MAX_LIMIT, DEFAULT_LIMIT = Limits().page, 100
+"""Features of a page, unless the service is set to another number."""
 
 _ZIP_BEYOND = 1_000
 """Bytes."""
+
+_VARY = "Accept, Accept-Encoding, Accept-Language"
 
 _KINDS = {"text": {"type": "string"}, "integer": {"type": "integer"}, "real": {"type": "number"}}
 
@@ -44,7 +48,8 @@ class Asked(BaseModel):
     limit: int = Field(
         DEFAULT_LIMIT,
         ge=1,
-        description=f"At most {MAX_LIMIT:,}; a larger number counts as that.",
+        description=f"At most {MAX_LIMIT:,}, or what the service is set to; a larger number "
+        "counts as that.",
         json_schema_extra={"maximum": MAX_LIMIT},
     )
     after: str = Field("", max_length=200, description="Code behind which the page begins.")
@@ -129,19 +134,25 @@ def queryables(level: Level, request: Request, data: Data, f: Format = "") -> Re
 
 
 @router.get("/collections/{level}/items")
-def items(level: Level, request: Request, data: Data, asked: Annotated[Asked, Query()]) -> Response:
+def items(
+    level: Level, request: Request, data: Data, config: Config, asked: Annotated[Asked, Query()]
+) -> Response:
     """Return the units of a level that match, in the order of their codes, a page at a time."""
     each_once(request)
     docs.require_parameters(request, (f.alias or n for n, f in Asked.model_fields.items()))
     found, page = _collection(data, level), docs.wants_page(request, asked.f)
     selected = _selected(data, found, asked)
     system = find(asked.crs, data.collections.systems, "crs")
-    tag = f'"{data.version}{"-html-" + said(request, "zh", "en") if page else ""}"'
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "no-cache"})
-    listed = found.page(selected, asked.after, min(asked.limit, MAX_LIMIT))
+    if page:
+        variant = "-html-" + said(request, "zh", "en")
+    else:
+        variant = "-gzip" if accepts_gzip(request.headers) else ""
+    headers = {"ETag": f'"{data.version}{variant}"', "Cache-Control": "no-cache", "Vary": _VARY}
+    if is_known(request.headers, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    listed = found.page(selected, asked.after, min(asked.limit, config.limits.page))
     answer = _page(request, found, listed) if page else _features(request, found, listed, system)
-    answer.headers["ETag"], answer.headers["Cache-Control"] = tag, "no-cache"
+    answer.headers.update(headers)
     return answer
 
 
@@ -256,9 +267,9 @@ def _features(request: Request, found: Collection, listed: Page, system: System)
             b",".join(found.features(listed.rows, system)),
         )
     )
-    headers = {"Content-Crs": f"<{system.uri}>", "Vary": "Accept, Accept-Encoding"}
-    if len(body) > _ZIP_BEYOND and "gzip" in request.headers.get("accept-encoding", ""):
-        body, headers["Content-Encoding"] = igzip.compress(body, 1, mtime=0), "gzip"
+    headers = {"Content-Crs": f"<{system.uri}>"}
+    if len(body) > _ZIP_BEYOND and accepts_gzip(request.headers):
+        body, headers["Content-Encoding"] = zipped(body), "gzip"
     return Response(body, media_type=docs.GEOJSON, headers=headers)
 
 

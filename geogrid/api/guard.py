@@ -10,7 +10,6 @@ What stands in `scope["state"]` for those inside:
 
     dataset      what the request is answered from (`deps.Dataset`)
     request_id   names the request in the log, the answer and the problem document
-    key          name of the key, where keys are needed
     metrics      the counters (`metrics.Metrics`)
     key          name of the key, where there are keys: who owns a job
     route        set by a route that bypasses the framework: its template, for log and metrics
@@ -241,8 +240,6 @@ class _Passage:
             return None
         secret = self.headers.get(b"x-api-key")
         self.key = None if secret is None else self.guard.keys.find(secret)
-        if self.key is not None:
-            self.scope["state"]["key"] = self.key.name
         if self.key is None:
             return _NO_KEY if secret is None else _UNKNOWN_KEY
         self.scope["state"]["key"] = self.key.name

@@ -1,8 +1,8 @@
 """Raster tiles of the imagery, cut when they are asked for.
 
 The overview just finer than the tile is warped straight onto it, by a handle that stays open. On
-the sample city's image (5 m, EPSG:4547) a tile takes 8 to 52 ms of a processor; rio-tiler, which
-warps the whole image and reads that thinned out, 490 to 560 ms, and 165 to 410 ms of the overview.
+the sample city's image (5 m, EPSG:4547) a tile takes 9 to 54 ms of a processor; rio-tiler 9.4,
+which warps the whole image and reads that thinned out, 117 to 602 ms (`benchmarks/api.py`).
 """
 
 import math
@@ -34,7 +34,17 @@ _WEBP = [cv2.IMWRITE_WEBP_QUALITY, 80]
 
 
 class Imagery:
-    """One image file; each thread keeps its own handles: GDAL shares none, opening is slow."""
+    """One image file; each thread keeps its own handles: GDAL shares none, opening is slow.
+
+    Attributes
+    ----------
+    bounds : west, south, east, north
+        Degrees.
+    min_zoom, max_zoom : int
+        Where the whole image is a tile, and where its own pixels are shown.
+    tag : str
+        Of all tiles, as an ETag: another as soon as the file is another.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open `path` once to see that it can be used."""
@@ -53,6 +63,8 @@ class Imagery:
                 west, south, east, north = transform_bounds(file.crs, _DEGREES, *file.bounds)
         except (rasterio.errors.RasterioError, rasterio.errors.CRSError) as error:
             raise ImageryError(f"cannot read the imagery {path}: {error}") from error
+        stat = path.stat()
+        self.tag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
         self.bounds = (west, south, east, north)
         self.max_zoom = max(0, math.ceil(math.log2(_pixel_of(0) / self._pixel) - 0.5))
         self.min_zoom = max(

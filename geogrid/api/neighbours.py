@@ -58,10 +58,10 @@ def neighbours(code: str, data: Data) -> Neighbours:
 
 def _borders(data: Dataset, unit: Unit) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
     """Return rows of neighbours, the metres they share, and the metres of the whole border."""
-    table = data.edition.units[unit.level]
-    near = data.directory.touching(unit)
+    units = data.collections.by_level[unit.level]
+    near = units.near(units.shapes(np.array([unit.row]))[0])
     near = np.concatenate([[unit.row], near[near != unit.row]])
-    edges = half_edges(table.geometry.to_numpy()[near])
+    edges = half_edges(units.shapes(near))
     own = np.flatnonzero(edges.owners == 0)
     twin = match(edges).twin[own]
     metres = edge_metres(edges.ends[own], data.edition.info.working_crs)

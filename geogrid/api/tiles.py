@@ -5,17 +5,13 @@ import re
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import Headers
 
+from geogrid.api.caching import accepts_gzip, is_known
 from geogrid.api.deps import Data, Dataset
 from geogrid.api.imagery import Imagery
 from geogrid.api.problems import Problem
 from geogrid.errors import UsageError
 from geogrid.pyramid import vector_layers
-from geogrid.tiles import (
-    MAX_ZOOM,
-    MIN_ZOOMS,
-    require_tile,
-    zipped,
-)
+from geogrid.tiles import MAX_ZOOM, MIN_ZOOMS, require_tile, zipped
 
 MEDIA_TYPE = "application/vnd.mapbox-vector-tile"
 
@@ -33,8 +29,6 @@ _QUICK_ZOOM = 12
 """From here on a tile takes about a millisecond; larger ones are encoded in a thread."""
 
 _IMAGE_CACHING = "max-age=3600"
-
-_GZIP_ACCEPTED = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
 
 _IMAGE_MAX_ZOOM = 24
 
@@ -65,13 +59,13 @@ def vector_answer(
     data: Dataset, tile: tuple[int, int, int], asked: Headers, caching: str, *, level: str = ""
 ) -> Response:
     """Return a tile that exists, or that the caller has it already: known before it is encoded."""
-    small = _GZIP_ACCEPTED.search(asked.get("accept-encoding", "")) is not None
+    small = accepts_gzip(asked)
     headers = {
         "ETag": f'"{data.version}{"-gzip" if small else ""}"',
         "Cache-Control": caching,
         "Vary": "Accept-Encoding",
     }
-    if _is_known(asked, headers["ETag"]):
+    if is_known(asked, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     body = data.tiles.encode_level(level, *tile) if level else data.tiles.encode(*tile)
     if not body:
@@ -122,15 +116,18 @@ def imagery_json(request: Request, data: Data) -> dict[str, object]:
 
 
 @router.get("/imagery/tiles/{z}/{x}/{y}", response_class=Response)
-def raster_tile(z: int, x: int, y: int, data: Data) -> Response:
+def raster_tile(z: int, x: int, y: int, request: Request, data: Data) -> Response:
     """Return a tile of the imagery as JPEG, or WebP where it ends; 204 where there is none."""
     imagery = _imagery(data)
     require(z, x, y, _IMAGE_MAX_ZOOM)
+    headers = {"ETag": imagery.tag, "Cache-Control": _IMAGE_CACHING}
+    if is_known(request.headers, imagery.tag):
+        return Response(status_code=304, headers=headers)
     found = imagery.tile(z, x, y)
     if found is None:
-        return Response(status_code=204)
+        return Response(status_code=204, headers=headers)
     body, media_type = found
-    return Response(body, headers={"Cache-Control": _IMAGE_CACHING}, media_type=media_type)
+    return Response(body, headers=headers, media_type=media_type)
 
 
 def require(z: int, x: int, y: int, max_zoom: int) -> None:
@@ -151,13 +148,6 @@ def _other_version(data: Dataset, version: str) -> Problem:
         f"没有版本 {version} 的瓦片，当前版本为 {data.version}，请重新读取 /tiles.json。",
         field="version",
     )
-
-
-def _is_known(asked: Headers, etag: str) -> bool:
-    """Compare weakly (RFC 9110, 13.1.2): a proxy that compresses anew puts W/ before the tag."""
-    known = asked.get("if-none-match", "")
-    tags = [each.strip().removeprefix("W/") for each in known.split(",")]
-    return tags == ["*"] or etag in tags
 
 
 def _described(data: Dataset, request: Request, path: str) -> dict[str, object]:
