@@ -9,6 +9,7 @@ all its processes by the requests they answered: it does not depend on what else
 """
 
 import argparse
+import functools
 import http.client
 import io
 import json
@@ -24,13 +25,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import mapbox_vector_tile
+import morecantile
 import numpy as np
 import pyarrow as pa
+import rio_tiler.io
 import servers
 import shapely
 
 import geogrid as gg
 from geogrid import pyramid
+from geogrid.api.imagery import Imagery
 from geogrid.edition import Edition
 from geogrid.tiles import MAX_ZOOM, MIN_ZOOMS, TileSet, to_world
 
@@ -38,6 +42,10 @@ SECONDS = 6
 CONNECTIONS = 8
 BATCH = 10_000
 LIVE_ZOOMS = (12, 13, 14, 15)
+IMAGE_ZOOMS = (8, 9, 10, 11)
+"""And the two at which the image's own pixels are shown."""
+IMAGE_SAMPLE = 6
+"""Tiles of a zoom that are cut of an image."""
 SAMPLE = 60
 """Tiles of a zoom that are encoded by mapbox-vector-tile, which takes up to 0.1 s each."""
 
@@ -53,10 +61,15 @@ def main() -> None:
     parser.add_argument("city", type=Path)
     parser.add_argument("--work", type=Path, required=True, help="Folder for the rivals.")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="Of each load.")
-    parser.add_argument("--only", default="", help="encode, pyramid, tiles, lookup, batch, mixed")
+    parser.add_argument("--imagery", type=Path, help="GeoTIFF, for the part imagery.")
+    parser.add_argument(
+        "--only", default="", help="encode, pyramid, tiles, lookup, batch, mixed, imagery"
+    )
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     bench = Bench(given.city, given.work, given.seconds)
+    if given.imagery is not None:
+        bench.parts["imagery"] = functools.partial(imagery_tiles, given.imagery)
     wanted = given.only.split(",") if given.only else list(bench.parts)
     print(f"{'':<58}{'measured':>12}  {'unit':<16}asked")
     for part in wanted:
@@ -246,6 +259,32 @@ class Bench:
         return (server.cpu_seconds() - before) / answered * 1e6
 
 
+def imagery_tiles(path: Path) -> Iterator[Row]:
+    """Tiles of an image, beside rio-tiler's with its file kept open, both read once before."""
+    ours = Imagery(path)
+    matrices = morecantile.tms.get("WebMercatorQuad")
+    rng = np.random.default_rng(6)
+    with rio_tiler.io.Reader(path) as image:
+        for zoom in (*IMAGE_ZOOMS, ours.max_zoom - 1, ours.max_zoom):
+            boxes = [(zoom, x, y) for x, y, _ in matrices.tiles(*ours.bounds, [zoom])]
+            some = [boxes[k] for k in rng.permutation(len(boxes)).tolist()]
+            shown = [tile for tile in some[: 2 * IMAGE_SAMPLE] if ours.tile(*tile) is not None]
+            shown = shown[:IMAGE_SAMPLE]
+            own = _warm_ms(ours.tile, shown)
+            other = _warm_ms(functools.partial(_by_rio_tiler, image), shown)
+            yield f"imagery tile of z{zoom}, median: ours", own, "CPU ms", None, ""
+            yield f"imagery tile of z{zoom}, median: rio-tiler", other, "CPU ms", None, ""
+            yield f"imagery tile of z{zoom}: rio-tiler / ours", other / own, "x", None, ""
+
+
+def _by_rio_tiler(image: rio_tiler.io.Reader, z: int, x: int, y: int) -> bytes:
+    """Return a tile as ours are: JPEG where the image fills it, WebP at its edge."""
+    cut = image.tile(x, y, z, tilesize=256, resampling_method="bilinear")
+    if cut.mask.all():
+        return bytes(cut.render(add_mask=False, img_format="JPEG", quality=85))
+    return bytes(cut.render(img_format="WEBP", quality=80))
+
+
 def _left_out(name: str, error: Exception) -> None:
     print(f"{name} is left out: {error}", file=sys.stderr, flush=True)
 
@@ -337,6 +376,17 @@ def _median_ms(encode: Callable[..., bytes], tiles: Sequence[Tile]) -> float:
         start = time.perf_counter()
         encode(*tile)
         times.append(time.perf_counter() - start)
+    return statistics.median(times) * 1000
+
+
+def _warm_ms(encode: Callable[..., object], tiles: Sequence[Tile]) -> float:
+    """Return the median of processor time; each tile was read just before, so no disk is in it."""
+    times = []
+    for tile in tiles:
+        encode(*tile)
+        before = time.process_time()
+        encode(*tile)
+        times.append(time.process_time() - before)
     return statistics.median(times) * 1000
 
 
