@@ -132,3 +132,23 @@ def test_endpoints_of_the_developers_page_exist() -> None:
     plain = {"/", "/docs", "/openapi.json"}
     assert len(shown) > 12
     assert shown - plain <= set(paths)
+
+
+@pytest.mark.parametrize("name", ["api.md", "api.zh.md"])
+def test_every_endpoint_is_named_in_the_pages_of_the_interface(name: str) -> None:
+    page = (ROOT / "docs" / name).read_text("utf-8")
+    paths = create_app(Settings(edition=Path("none.gpkg"))).openapi()["paths"]
+    named = {each.partition("?")[0] for each in re.findall(r"[`\s](/[^`\s]+)`", page)}
+    assert set(paths) - named == set()
+    described = {each for each in named if each.startswith("/v1/") and each[-1] != "/"}
+    assert described - set(paths) == set()
+
+
+def test_every_operation_is_named_in_chinese_and_english() -> None:
+    document = create_app(Settings(edition=Path("none.gpkg"))).openapi()
+    operations = [each for path in document["paths"].values() for each in path.values()]
+    for operation in operations:
+        assert re.fullmatch(r".*[\u4e00-\u9fff].* · [A-Z].*", operation["summary"])
+    assert {tag for each in operations for tag in each["tags"]} == {
+        tag["name"] for tag in document["tags"]
+    }

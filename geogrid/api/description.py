@@ -1,4 +1,7 @@
-"""What the OpenAPI description says of every route alike, and the framework cannot know."""
+"""What the OpenAPI description says of every route alike, or in Chinese.
+
+The rest the framework takes from routes, models and docstrings.
+"""
 
 from typing import Any
 
@@ -14,6 +17,63 @@ _KEY = {
     "name": "X-API-Key",
     "description": "Needed where the service was set up with keys; scopes are read, bulk, edit.",
 }
+
+_TAGS = {
+    "locate": "坐标查询：落在哪个网格。Which grid a position lies in.",
+    "jobs": "作业：整个文件落格。Whole files.",
+    "units": "单元：按代码或名称。Units by code or name.",
+    "coverage": "检查：覆盖率与问题。Coverage rate and findings.",
+    "incidents": "事件：计数与四色预警。Counts and warnings.",
+    "features": "要素：OGC API Features。",
+    "tiles": "瓦片：OGC API Tiles、TileJSON。",
+    "basemap": "天地图底图。Tianditu below the units.",
+    "service": "运行状态。How the service is.",
+}
+
+_CHINESE = {
+    "GET /v1/locate": "查询一个坐标",
+    "POST /v1/locate/batch": "批量查询坐标",
+    "POST /v1/jobs": "提交文件作业",
+    "GET /v1/jobs/{job_id}": "作业的进度与结果",
+    "DELETE /v1/jobs/{job_id}": "终止并删除作业",
+    "GET /v1/jobs/{job_id}/result": "下载结果文件",
+    "GET /v1/jobs/{job_id}/rejects": "下载未落格的行及原因",
+    "GET /v1/convert": "转换坐标系",
+    "GET /v1/units/{code}": "按代码查单元",
+    "GET /v1/units/{code}/children": "下级单元",
+    "GET /v1/units/{code}/neighbours": "相邻单元及共用边界长度",
+    "GET /v1/search": "按名称或代码搜索",
+    "GET /v1/editions": "当前版本",
+    "GET /v1/coverage": "覆盖率与问题汇总",
+    "GET /v1/coverage/findings": "问题列表",
+    "GET /v1/incidents": "事件表概况",
+    "GET /v1/incidents/stats": "各单元事件数与预警",
+    "GET /conformance": "遵循的标准",
+    "GET /collections": "图层列表",
+    "GET /collections/{level}": "图层说明",
+    "GET /collections/{level}/queryables": "可查询的属性",
+    "GET /collections/{level}/items": "查询一个图层的单元",
+    "GET /collections/{level}/items/{code}": "图层中的一个单元",
+    "GET /tileMatrixSets": "瓦片矩阵集列表",
+    "GET /tileMatrixSets/{matrix_set}": "瓦片矩阵集说明",
+    "GET /tiles": "瓦片集列表",
+    "GET /tiles/WebMercatorQuad": "瓦片集说明",
+    "GET /tiles/WebMercatorQuad/{z}/{row}/{col}": "全部层级的矢量瓦片",
+    "GET /collections/{level}/tiles": "一个层级的瓦片集列表",
+    "GET /collections/{level}/tiles/WebMercatorQuad": "一个层级的瓦片集说明",
+    "GET /collections/{level}/tiles/WebMercatorQuad/{z}/{row}/{col}": "一个层级的矢量瓦片",
+    "GET /tiles/{z}/{x}/{y}.mvt": "矢量瓦片",
+    "GET /tiles/{version}/{z}/{x}/{y}.mvt": "固定版本的矢量瓦片，可永久缓存",
+    "GET /tiles.json": "矢量瓦片说明 (TileJSON)",
+    "GET /imagery/tiles.json": "影像瓦片说明 (TileJSON)",
+    "GET /imagery/tiles/{z}/{x}/{y}": "影像瓦片",
+    "GET /basemap/{layer}/{z}/{x}/{y}": "天地图瓦片",
+    "GET /healthz": "服务是否存活",
+    "GET /readyz": "所用版本与最近一次更新",
+    "GET /metrics": "运行指标 (Prometheus)",
+    "POST /v1/reload": "立即重新读取版本文件",
+}
+"""What each operation is, before its English name."""
 
 
 def install(app: FastAPI) -> None:
@@ -32,8 +92,11 @@ def install(app: FastAPI) -> None:
 
 def _complete(document: dict[str, Any]) -> None:
     document.setdefault("components", {})["securitySchemes"] = {"key": _KEY}
+    document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items()]
     for path, methods in document["paths"].items():
-        for operation in methods.values():
+        for method, operation in methods.items():
+            chinese = _CHINESE.get(f"{method.upper()} {path}", "")
+            operation["summary"] = f"{chinese} · {operation['summary']}".removeprefix(" · ")
             operation["security"] = [{}, {"key": []}]
             responses = operation["responses"]
             responses["503"] = dict(responses.get("4XX", {}), description="Too busy; ask again.")
