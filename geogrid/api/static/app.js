@@ -2,11 +2,11 @@
 
 import { LEVELS, view } from "./cartography.js";
 import { beginCheck, openFinding, showCheck } from "./check.js";
-import { byId } from "./dom.js";
+import { byId, narrow } from "./dom.js";
 import { beginIncidents, count, nearer, showIncidents, switchWarnings, warnings } from "./incidents.js";
 import { showLayers } from "./layers.js";
 import { showLegend } from "./legend.js";
-import { clickedLevel, draw, flyTo, openMap, openTip, renew, repaint, zoom } from "./map.js";
+import { clickedLevel, draw, flyTo, nameMap, openMap, openTip, renew, repaint, zoom } from "./map.js";
 import { showPlace } from "./panel.js";
 import { recall, remember } from "./place.js";
 import { onMap, showPoint } from "./point.js";
@@ -61,7 +61,6 @@ async function load() {
 
 function listen(map) {
   const canvas = map.getCanvas();
-  canvas.setAttribute("aria-label", say("map"));
   canvas.addEventListener("keydown", (event) => {
     if (event.key === "Enter") press(map.getCenter());
   });
@@ -121,7 +120,7 @@ async function pick(code, move = true) {
 
 function show(found) {
   context.found = found;
-  if (window.innerWidth <= 760) openTab("");
+  if (narrow()) openTab("");
   place();
   draw("picked", found.unit ? [found.unit] : []);
   draw("spot", found.spot ? [{ type: "Feature", properties: {}, geometry: { type: "Point", coordinates: found.spot } }] : []);
@@ -135,6 +134,7 @@ function place() {
 function close() {
   context.asked++;
   context.found = null;
+  if (byId("panel").contains(document.activeElement)) context.map?.getCanvas().focus({ preventScroll: true });
   byId("panel").hidden = true;
   draw("picked", []);
   draw("spot", []);
@@ -167,14 +167,14 @@ function words() {
   byId("language").lang = current() === "zh" ? "en" : "zh";
   byId("query").placeholder = say("search");
   byId("query").setAttribute("aria-label", say("search"));
-  byId("tabs").setAttribute("aria-label", say("layers"));
+  byId("tabs").setAttribute("aria-label", say("panels"));
   showPoint({ look, centre: () => context.map.getCenter() });
   if (!context.edition) return;
   const { city, counts, id, imagery_source: source } = context.edition;
   byId("city").textContent = document.title = city;
   byId("counts").textContent = say("counts", { grid: number(counts.grid), microgrid: number(counts.microgrid) });
   byId("source").textContent = `${say("edition")} ${id} · ${say("source", { source })}`;
-  context.map?.getCanvas().setAttribute("aria-label", say("map"));
+  nameMap();
   showLayers(context, changed);
   showCheck();
   showIncidents(context);
@@ -187,7 +187,7 @@ function words() {
 function openTabs() {
   for (const tab of byId("tabs").children) {
     tab.addEventListener("click", () => {
-      const again = tab.getAttribute("aria-selected") === "true" && window.innerWidth <= 760;
+      const again = tab.getAttribute("aria-selected") === "true" && narrow();
       openTab(again ? "" : tab.dataset.tab);
     });
   }
@@ -200,7 +200,7 @@ function openTabs() {
     openTab(next.dataset.tab);
   });
   const asked = recall("tab");
-  openTab(TABS.includes(asked) ? asked : window.innerWidth <= 760 ? "" : "layers");
+  openTab(TABS.includes(asked) ? asked : narrow() ? "" : "layers");
 }
 
 function openTab(name) {
@@ -224,8 +224,8 @@ function keys(event) {
     byId("query").focus();
     byId("query").select();
   } else if (event.key === "Escape" && !event.target.closest("dialog")) {
-    if (!byId("panel").hidden) close();
-    else if (window.innerWidth <= 760) openTab("");
+    if (narrow() && document.body.dataset.tab) openTab("");
+    else if (!byId("panel").hidden) close();
     else document.activeElement?.blur();
   }
 }

@@ -1,7 +1,7 @@
 // Coverage findings: the rate of every level, and a list that leads to each place.
 
 import { SEVERITIES, view } from "./cartography.js";
-import { button, byId, choice, element, facts, walkable } from "./dom.js";
+import { button, byId, choice, element, facts, refill, walkable } from "./dom.js";
 import { draw, flyTo, mark } from "./map.js";
 import { ask } from "./service.js";
 import { announce } from "./toasts.js";
@@ -47,7 +47,7 @@ export function showCheck() {
   badge.className = coverage.ok ? "warning" : "error";
   const least = Math.min(...Object.values(coverage.coverage_rate));
   const rate = element("p", "", coverage.ok ? "rate ok" : "rate bad", element("b", percent(least)), element("span", say("rate")));
-  box.replaceChildren(rate, ...(coverage.n_findings ? found(coverage) : clear()), rates(coverage));
+  refill(box, rate, ...(coverage.n_findings ? found(coverage) : clear()), rates(coverage));
 }
 
 // A finding that was clicked on the map.

@@ -2,12 +2,23 @@
 
 export const byId = (id) => document.getElementById(id);
 
+// As in style.css: panels come up from below.
+export const narrow = () => matchMedia("(max-width: 760px)").matches;
+
 export function element(name, text = "", kind = "", ...children) {
   const made = document.createElement(name);
   if (text !== "") made.textContent = text;
   if (kind) made.className = kind;
   made.append(...children);
   return made;
+}
+
+// Fill a box anew; the control that had the focus has it again, by its place among the controls.
+export function refill(box, ...children) {
+  const controls = () => [...box.querySelectorAll("button, input, select, summary")];
+  const held = controls().indexOf(document.activeElement);
+  box.replaceChildren(...children);
+  if (held >= 0) controls()[held]?.focus({ preventScroll: true });
 }
 
 export function button(text, press, kind = "") {

@@ -1,11 +1,11 @@
 // Incidents by unit in the four colours of warning. "No data" and "no warning" are two states.
 
 import { LEVELS, minZoom, view, WARNINGS } from "./cartography.js";
-import { button, byId, choice, element, select } from "./dom.js";
+import { button, byId, choice, element, refill, select } from "./dom.js";
 import { flyTo, warn, zoom } from "./map.js";
 import { ask } from "./service.js";
 import { announce, fail } from "./toasts.js";
-import { dashed, number, say } from "./words.js";
+import { current, dashed, number, say } from "./words.js";
 
 const LISTED = 30;
 const SPANS = [7, 30, 90];
@@ -26,9 +26,9 @@ export async function beginIncidents(context) {
 
 // Colour the map by warnings, or by households again.
 export async function switchWarnings(on, context) {
-  view.theme = on ? "warnings" : "households";
-  if (on) await count(context);
-  else context.changed();
+  if (on) return count(context);
+  view.theme = "households";
+  context.changed();
 }
 
 export async function count(context) {
@@ -40,13 +40,14 @@ export async function count(context) {
     const answer = await ask("v1/incidents/stats", { level, from, to, measure, warn: scale, least, category });
     if (mine !== state.asked) return;
     Object.assign(state, { answer, failed: null });
-    view.warned = { level, others: answer.others, measure };
+    Object.assign(view, { theme: "warnings", warned: { level, others: answer.others, measure } });
     await warn(level, answer.units);
     announce(say("total", { n: number(answer.incidents) }));
   } catch (error) {
     if (mine !== state.asked) return;
     if (!error.status) throw error;
     Object.assign(state, { failed: error, answer: null });
+    view.theme = "households";
   } finally {
     if (mine === state.asked) delete document.body.dataset.counting;
   }
@@ -68,13 +69,12 @@ export function showIncidents(context) {
   const shown = choice({ type: "checkbox", name: "warned", text: say("showIncidents"), checked: view.theme === "warnings" },
     (on) => switchWarnings(on, context).catch(fail));
   shown.querySelector("input").id = "warned-on";
-  box.replaceChildren(shown, form(context), ...result(context));
+  refill(box, shown, form(context), ...result(context));
 }
 
 function form(context) {
   const ask = (name) => (value) => {
     question[name] = value;
-    view.theme = "warnings";
     count(context).catch(fail);
   };
   const made = element("div", "", "form");
@@ -115,8 +115,9 @@ function dates(ask, context) {
     chip.setAttribute("aria-pressed", String(question.from === from && question.to === to));
     chips.append(chip);
   }
-  const from = input("date", "from", question.from || first, ask("from"));
-  const to = input("date", "to", question.to || last, ask("to"));
+  const typed = (name) => (day) => { if (day > "1000") ask(name)(day); }; // years come digit by digit
+  const from = input("date", "from", question.from || first, typed("from"));
+  const to = input("date", "to", question.to || last, typed("to"));
   from.setAttribute("aria-label", say("first"));
   to.setAttribute("aria-label", say("last"));
   return element("fieldset", "", "", element("legend", say("dates")), chips, element("div", "", "row", from, element("span", "–"), to));
@@ -127,7 +128,7 @@ function result(context) {
   const { answer } = state;
   if (!answer || view.theme !== "warnings") return [];
   const made = [element("p", `${say("total", { n: number(answer.incidents) })} · ${say("unplaced", { n: number(answer.unplaced) })}`, "sum")];
-  const why = answer.no_thresholds_en && answer[document.documentElement.lang === "zh" ? "no_thresholds_zh" : "no_thresholds_en"];
+  const why = answer[`no_thresholds_${current()}`];
   if (zoom() < minZoom(context.tiles, answer.level)) {
     made.push(element("p", say("zoomIn", { level: say(answer.level) }), "advice"), button(say("zoomTo"), () => nearer(context), "wide"));
   }

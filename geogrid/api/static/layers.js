@@ -1,14 +1,11 @@
 // What is drawn: levels, names, and pictures below them.
 
 import { LEVELS, colours, minZoom, view } from "./cartography.js";
-import { byId, choice, element, slider } from "./dom.js";
+import { byId, choice, element, refill, slider } from "./dom.js";
 import { number, say } from "./words.js";
 
 export function showLayers({ tiles, edition, about }, changed) {
-  const box = byId("layers");
-  const held = document.activeElement?.closest("#layers") ? focusOf(document.activeElement) : null;
-  box.replaceChildren(levels(tiles, edition, changed), ...below(about, changed));
-  if (held) box.querySelectorAll("input")[held]?.focus();
+  refill(byId("layers"), levels(tiles, edition, changed), ...below(about, changed));
 }
 
 function levels(tiles, edition, changed) {
@@ -44,9 +41,11 @@ function levelRow(names, shown, chosen) {
   return row;
 }
 
+// Colouring by warnings has a level of its own: to choose one here is to choose households.
 function coloured(level, changed) {
-  return choice({ type: "radio", name: "coloured", value: level, text: say(level), checked: view.level === level }, () => {
-    view.level = level;
+  const checked = view.theme === "households" && view.level === level;
+  return choice({ type: "radio", name: "coloured", value: level, text: say(level), checked }, () => {
+    Object.assign(view, { level, theme: "households" });
     changed();
   });
 }
@@ -77,9 +76,4 @@ function below(about, changed) {
     changed(false);
   })));
   return made;
-}
-
-// Which control has the focus, for it is made anew.
-function focusOf(control) {
-  return [...byId("layers").querySelectorAll("input")].indexOf(control);
 }

@@ -2,7 +2,7 @@
 
 import { colouredLevel, FILLS, view, WARNINGS } from "./cartography.js";
 import { button, byId, element } from "./dom.js";
-import { number, say } from "./words.js";
+import { current, number, say } from "./words.js";
 
 // `warned` is the answer of the service on incidents, or null.
 export function showLegend(tiles, zoom, warned, nearer) {
@@ -31,7 +31,8 @@ function warnings(found, level, nearer) {
     list.append(row(WARNINGS[colour], say(colour), least(value) === least(above) ? say("noUnits") : say("reached", { n: number(least(value), 2) }), found.warnings[colour]));
   }
   if (found.thresholds) list.append(row(WARNINGS.none, say("noWarning"), "", found.warnings.none));
-  list.append(row("", say("no_data"), "", found.warnings.no_data ?? 0));
+  if (found.thresholds || found.others === "no_data") list.append(row("", say("no_data"), "", found.warnings.no_data ?? 0));
+  else list.append(element("li", found[`no_thresholds_${current()}`], "hint"));
   const measure = view.warned.measure === "rate" ? say("rateMeasure") : say("count");
   const head = element("h2", `${say(found.level)} · ${measure}`);
   if (level) return [head, list];
@@ -56,5 +57,5 @@ function classText(breaks, k) {
 }
 
 function levelText(level) {
-  return document.documentElement.lang === "zh" ? say(level) : say(level).toLowerCase();
+  return current() === "zh" ? say(level) : say(level).toLowerCase();
 }

@@ -1,7 +1,7 @@
 // The map: opened once, told what to show, and tells what is pointed at.
 
 import { colouredLevel, hatching, paint, style, unitTiles, view } from "./cartography.js";
-import { byId, element } from "./dom.js";
+import { byId, element, narrow } from "./dom.js";
 import { ask, headers, ROOT } from "./service.js";
 import { toast } from "./toasts.js";
 import { say } from "./words.js";
@@ -43,6 +43,16 @@ export function openMap(found, about, imagery) {
   map.on("styleimagemissing", () => map.hasImage("hatching") || map.addImage("hatching", hatching()));
   map.on("error", failed);
   return map;
+}
+
+// The map and its buttons in the language of the page.
+export function nameMap() {
+  const named = { ".maplibregl-canvas": "map", ".maplibregl-ctrl-zoom-in": "zoomTo", ".maplibregl-ctrl-zoom-out": "zoomOut" };
+  for (const [selector, key] of Object.entries(named)) {
+    const part = map?.getContainer().querySelector(selector);
+    part?.setAttribute("aria-label", say(key));
+    if (part && key !== "map") part.title = say(key);
+  }
 }
 
 // Paper takes the shape of the map on the screen.
@@ -133,9 +143,11 @@ export function openTip(text) {
   }
 }
 
+// What lies over the map: on narrow screens a sheet at the lower edge, else the card at the right.
 export function padding() {
-  if (window.innerWidth <= 760) return { top: 118, left: 14, right: 14, bottom: 150 };
-  return { top: 40, left: 40, right: byId("panel").hidden ? 40 : 390, bottom: 40 };
+  if (!narrow()) return { top: 40, left: 40, right: byId("panel").hidden ? 40 : 390, bottom: 40 };
+  const sheet = Math.max(byId("panel").offsetHeight, byId("panels").offsetHeight);
+  return { top: 118, left: 14, right: 14, bottom: sheet ? sheet + 14 : 150 };
 }
 
 async function failed({ error, sourceId }) {
