@@ -10,6 +10,7 @@ import pytest
 import shapely
 from hypothesis import settings
 
+from geogrid import store
 from geogrid.codes import LEVELS, parent_level
 from geogrid.edition import Edition, EditionInfo, to_degrees, uid_of
 
@@ -47,6 +48,34 @@ def toy_edition() -> Edition:
     microgrids 1 x 1         4 in a grid
     """
     return build_toy_edition()
+
+
+@pytest.fixture(scope="session")
+def toy_file(toy_edition: Edition, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy city as a file, to be read and not written."""
+    path = tmp_path_factory.mktemp("toy") / "city.gpkg"
+    store.write_edition(toy_edition, path, tables={})
+    return path
+
+
+@pytest.fixture(scope="session")
+def data(toy_edition: Edition):
+    """The toy city as the service holds it: many services may, it is never changed."""
+    from geogrid.api.deps import Dataset
+
+    return Dataset(toy_edition)
+
+
+@pytest.fixture(scope="module")
+def client(data):
+    """A service of the toy city, asked without a port; it has no file to reload."""
+    from fastapi.testclient import TestClient
+
+    from geogrid.api.app import Settings, create_app
+
+    app = create_app(Settings(edition=Path("toy")), dataset=data)
+    with TestClient(app, raise_server_exceptions=False) as started:
+        yield started
 
 
 def build_toy_edition(seed: int = 7) -> Edition:

@@ -35,16 +35,9 @@ PROBLEM = "application/problem+json"
 
 
 @pytest.fixture(scope="module")
-def city_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("api") / "city.gpkg"
-    store.write_edition(build_toy_edition(), path, tables={})
-    return path
-
-
-@pytest.fixture(scope="module")
-def imagery_file(city_file: Path) -> Path:
+def imagery_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three bands over the western half of the city."""
-    path = city_file.with_name("image.tif")
+    path = tmp_path_factory.mktemp("imagery") / "image.tif"
     profile = {
         "driver": "GTiff", "width": 256, "height": 512, "count": 3, "dtype": "uint8",
         "crs": "EPSG:4326", "transform": from_bounds(114.60, 33.60, 114.624, 33.648, 256, 512),
@@ -56,16 +49,16 @@ def imagery_file(city_file: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(city_file: Path):
+def client(toy_file: Path):
     with TestClient(
-        create_app(Settings(edition=city_file)), raise_server_exceptions=False
+        create_app(Settings(edition=toy_file)), raise_server_exceptions=False
     ) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def client_with_imagery(city_file: Path, imagery_file: Path):
-    with TestClient(create_app(Settings(edition=city_file, imagery=imagery_file))) as client:
+def client_with_imagery(toy_file: Path, imagery_file: Path):
+    with TestClient(create_app(Settings(edition=toy_file, imagery=imagery_file))) as client:
         yield client
 
 
@@ -488,10 +481,10 @@ def test_imagery_that_is_a_list_of_other_files_is_refused(tmp_path):
         Imagery(disguised)
 
 
-def test_imagery_that_cannot_be_read_stops_the_start(city_file, tmp_path):
+def test_imagery_that_cannot_be_read_stops_the_start(toy_file, tmp_path):
     bad = tmp_path / "image.tif"
     bad.write_text("no image")
-    app = create_app(Settings(edition=city_file, imagery=bad))
+    app = create_app(Settings(edition=toy_file, imagery=bad))
     with pytest.raises(ImageryError, match=r"image\.tif"), TestClient(app):
         pass
 

@@ -16,10 +16,8 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from geogrid import store
 from geogrid.api.app import create_app
 from geogrid.api.basemap import Basemap, Terms
-from geogrid.api.deps import load
 from geogrid.api.settings import Basemap as Given
 from geogrid.api.settings import Settings
 
@@ -77,18 +75,6 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-@pytest.fixture(scope="module")
-def city(toy_edition, tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("basemap") / "city.gpkg"
-    store.write_edition(toy_edition, path, tables={})
-    return path
-
-
-@pytest.fixture(scope="module")
-def dataset(city):
-    return load(Settings(edition=city))
-
-
 def given(server: Server, folder: Path, **changes: object) -> dict[str, object]:
     address = f"http://127.0.0.1:{server.server_address[1]}/{{layer}}/{{z}}/{{x}}/{{y}}?tk={{key}}"
     return {
@@ -98,9 +84,9 @@ def given(server: Server, folder: Path, **changes: object) -> dict[str, object]:
 
 
 @pytest.fixture
-def client(city, dataset, server, tmp_path):
-    settings = Settings(edition=city, basemap=Given(**given(server, tmp_path)))
-    with TestClient(create_app(settings, dataset=dataset)) as client:
+def client(toy_file, data, server, tmp_path):
+    settings = Settings(edition=toy_file, basemap=Given(**given(server, tmp_path)))
+    with TestClient(create_app(settings, dataset=data)) as client:
         yield client
 
 
@@ -109,8 +95,8 @@ def pictures(folder: Path) -> list[Path]:
     return [path for path in files if path.read_bytes()[:1] in b"\x89\xff"]
 
 
-def test_without_a_key_there_is_no_basemap(city, dataset):
-    with TestClient(create_app(Settings(edition=city), dataset=dataset)) as client:
+def test_without_a_key_there_is_no_basemap(toy_file, data):
+    with TestClient(create_app(Settings(edition=toy_file), dataset=data)) as client:
         response = client.get(TILE)
         assert (response.status_code, response.json()["code"]) == (404, "no_basemap")
         assert client.get("/page.json").json()["basemap"] is None
@@ -195,10 +181,10 @@ def test_a_layer_that_is_none_of_four_is_not_asked_for(client, server, layer):
 
 
 def test_the_limit_of_a_day_stops_before_it_and_the_next_day_goes_on(
-    city, dataset, server, tmp_path
+    toy_file, data, server, tmp_path
 ):
-    settings = Settings(edition=city, basemap=Given(**given(server, tmp_path, daily_limit=2)))
-    with TestClient(create_app(settings, dataset=dataset)) as client:
+    settings = Settings(edition=toy_file, basemap=Given(**given(server, tmp_path, daily_limit=2)))
+    with TestClient(create_app(settings, dataset=data)) as client:
         codes = [client.get(f"/basemap/img/9/{x}/1").status_code for x in range(3)]
         assert codes == [200, 200, 503]
         spent = client.get("/basemap/img/9/7/1")
@@ -213,10 +199,12 @@ def test_the_limit_of_a_day_stops_before_it_and_the_next_day_goes_on(
     assert tomorrow.fetch("img", (9, 8, 1)) == JPEG
 
 
-def test_the_cache_keeps_within_its_size_what_was_used_last(city, dataset, server, tmp_path):
+def test_the_cache_keeps_within_its_size_what_was_used_last(toy_file, data, server, tmp_path):
     room = len(JPEG) * 5
-    settings = Settings(edition=city, basemap=Given(**given(server, tmp_path, cache_bytes=room)))
-    with TestClient(create_app(settings, dataset=dataset)) as client:
+    settings = Settings(
+        edition=toy_file, basemap=Given(**given(server, tmp_path, cache_bytes=room))
+    )
+    with TestClient(create_app(settings, dataset=data)) as client:
         for x in range(8):
             client.get(f"/basemap/img/9/{x}/1")
             client.get("/basemap/img/9/0/1")
@@ -227,11 +215,11 @@ def test_the_cache_keeps_within_its_size_what_was_used_last(city, dataset, serve
 
 
 def test_a_cache_that_cannot_be_written_costs_a_request_and_not_the_tile(
-    city, dataset, server, tmp_path
+    toy_file, data, server, tmp_path
 ):
     (tmp_path / "tiles").write_text("a file in the way")
-    settings = Settings(edition=city, basemap=Given(**given(server, tmp_path)))
-    with TestClient(create_app(settings, dataset=dataset)) as client:
+    settings = Settings(edition=toy_file, basemap=Given(**given(server, tmp_path)))
+    with TestClient(create_app(settings, dataset=data)) as client:
         assert [client.get(TILE).status_code for _ in range(2)] == [200, 200]
     assert len(server.asked) == 2
 

@@ -2,14 +2,11 @@
 
 import io
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import build_toy_edition
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,27 +14,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from geogrid._kernels import json_columns as kernels
 from geogrid.api import forms
-from geogrid.api.app import create_app
 from geogrid.api.deps import Dataset
 from geogrid.api.models import Places, PlacesByRow, Position, Positions, PositionsByRow
 from geogrid.api.problems import Problem, ProblemDocument
-from geogrid.api.settings import Settings
 
 URL = "/v1/locate/batch"
 JSON, ARROW, CSV = forms.JSON, forms.ARROW, forms.CSV
 COLUMNS = ("status", "grid_code", "microgrid_code", "on_edge", "edge_m", "neighbour_code")
-
-
-@pytest.fixture(scope="module")
-def data() -> Dataset:
-    return Dataset(build_toy_edition())
-
-
-@pytest.fixture(scope="module")
-def client(data: Dataset) -> Iterator[TestClient]:
-    app = create_app(Settings(edition=Path("toy")), dataset=data)
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,8 @@ import subprocess
 import sys
 import textwrap
 import threading
-from pathlib import Path
 
 import pytest
-from conftest import build_toy_edition
-
-from geogrid import store
 
 # Every file that is opened and every connection that is made, as the interpreter itself sees it.
 AUDITED = """
@@ -40,14 +36,7 @@ AUDITED = """
 """
 
 
-@pytest.fixture(scope="module")
-def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("closed") / "city.gpkg"
-    store.write_edition(build_toy_edition(), path, tables={})
-    return path
-
-
-def test_no_text_of_a_caller_reaches_a_file_or_a_host(city):
+def test_no_text_of_a_caller_reaches_a_file_or_a_host(toy_file):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         hits: list[object] = []
         threading.Thread(target=lambda: hits.append(listener.accept()), daemon=True).start()
@@ -68,7 +57,13 @@ def test_no_text_of_a_caller_reaches_a_file_or_a_host(city):
             "/tileMatrixSets/{}",
         ]  # fmt: skip
         requests = [("GET", place.format(text)) for place in places for text in texts]
-        command = [sys.executable, "-c", textwrap.dedent(AUDITED), str(city), json.dumps(requests)]
+        command = [
+            sys.executable,
+            "-c",
+            textwrap.dedent(AUDITED),
+            str(toy_file),
+            json.dumps(requests),
+        ]
         run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
         assert not hits
     opened, connected, statuses = json.loads(run.stdout.splitlines()[-1])
@@ -85,7 +80,7 @@ def test_no_text_of_a_caller_reaches_a_file_or_a_host(city):
     "subClass='VRTRawRasterBand'><SourceFilename>{}</SourceFilename></VRTRasterBand></VRTDataset>",
     "<GDAL_WMS><Service name='TMS'><ServerUrl>http://{}/${{z}}</ServerUrl></Service></GDAL_WMS>",
 ])  # fmt: skip
-def test_a_file_that_names_others_is_refused_unfollowed(city, tmp_path, content):
+def test_a_file_that_names_others_is_refused_unfollowed(toy_file, tmp_path, content):
     """As edition and as imagery, under names that say otherwise."""
     from geogrid.api.deps import load
     from geogrid.api.settings import Settings
@@ -96,7 +91,7 @@ def test_a_file_that_names_others_is_refused_unfollowed(city, tmp_path, content)
         there = f"127.0.0.1:{listener.getsockname()[1]}"
         for name, setting in [("city.gpkg", "edition"), ("image.tif", "imagery")]:
             (tmp_path / name).write_text(content.format(there))
-            given = {"edition": city} | {setting: tmp_path / name}
+            given = {"edition": toy_file} | {setting: tmp_path / name}
             with pytest.raises(DataError):
                 load(Settings(**given))
         with pytest.raises(TimeoutError):

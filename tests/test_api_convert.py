@@ -2,20 +2,9 @@
 
 import numpy as np
 import pytest
-from fastapi.testclient import TestClient
 
-from geogrid import datums, store
-from geogrid.api.app import create_app
-from geogrid.api.deps import Settings
+from geogrid import datums
 from geogrid.datums import Datum
-
-
-@pytest.fixture(scope="module")
-def client(toy_edition, tmp_path_factory):
-    path = tmp_path_factory.mktemp("convert") / "city.gpkg"
-    store.write_edition(toy_edition, path, tables={})
-    with TestClient(create_app(Settings(edition=path)), raise_server_exceptions=False) as client:
-        yield client
 
 
 def test_a_position_goes_to_another_datum_and_back(client):

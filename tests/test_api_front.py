@@ -6,7 +6,6 @@ from pathlib import Path
 import mapbox_vector_tile
 import numpy as np
 import pytest
-from conftest import build_toy_edition
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,11 +19,6 @@ from geogrid.api.settings import Settings
 from geogrid.datums import Datum
 from geogrid.edition import to_degrees
 from geogrid.tiles import to_world
-
-
-@pytest.fixture(scope="module")
-def data() -> Dataset:
-    return Dataset(build_toy_edition())
 
 
 @pytest.fixture(scope="module")

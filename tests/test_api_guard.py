@@ -24,13 +24,8 @@ PLACE = {"lon": 114.62, "lat": 33.62, "datum": "wgs84"}
 COLUMNS = {"lon": [114.62], "lat": [33.62], "datum": "wgs84"}
 
 
-@pytest.fixture(scope="module")
-def dataset(toy_edition) -> Dataset:
-    return Dataset(toy_edition)
-
-
-def client_of(dataset: Dataset, **given: object) -> TestClient:
-    app = create_app(Settings(edition="none.gpkg", **given), dataset=dataset)
+def client_of(data: Dataset, **given: object) -> TestClient:
+    app = create_app(Settings(edition="none.gpkg", **given), dataset=data)
 
     @app.get("/slow")
     def slow(seconds: float, data: Data) -> str:
@@ -45,8 +40,8 @@ def client_of(dataset: Dataset, **given: object) -> TestClient:
 
 
 @pytest.fixture(scope="module")
-def client(dataset) -> Iterator[TestClient]:
-    with client_of(dataset) as client:
+def client(data) -> Iterator[TestClient]:
+    with client_of(data) as client:
         yield client
 
 
@@ -62,13 +57,13 @@ def secrets() -> dict[str, tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def guarded(dataset, secrets, tmp_path_factory) -> Iterator[TestClient]:
+def guarded(data, secrets, tmp_path_factory) -> Iterator[TestClient]:
     """One key in the settings, the others in a file."""
     path = tmp_path_factory.mktemp("keys") / "keys.txt"
     path.write_text(
         f"# of 2026\n{secrets['platform'][1]}  # the platform\n\n{secrets['staff'][1]}\n"
     )
-    with client_of(dataset, keys=(secrets["phone"][1],), keys_file=path) as client:
+    with client_of(data, keys=(secrets["phone"][1],), keys_file=path) as client:
         yield client
 
 
@@ -101,9 +96,9 @@ def test_pages_and_health_need_no_key(guarded, path):
     assert guarded.get(path).status_code == 200
 
 
-def test_a_job_is_seen_by_its_owner_only(dataset):
+def test_a_job_is_seen_by_its_owner_only(data):
     made = [keys.make(name, ["bulk"]) for name in ("one", "other")]
-    with client_of(dataset, keys=tuple(key.line() for _, key in made)) as client:
+    with client_of(data, keys=tuple(key.line() for _, key in made)) as client:
         mine, others = ({"X-API-Key": secret, "Content-Type": "text/csv"} for secret, _ in made)
         body = b"lon,lat\n114.62,33.62\n"
         job = client.post("/v1/jobs?datum=wgs84&name=a.csv", content=body, headers=mine).json()
@@ -144,11 +139,11 @@ def test_a_line_that_is_no_key_is_refused_without_telling_it(line):
     assert "GEHEIM" not in str(caught.value)
 
 
-def test_a_key_that_is_taken_out_of_the_file_is_refused(dataset, secrets, tmp_path):
+def test_a_key_that_is_taken_out_of_the_file_is_refused(data, secrets, tmp_path):
     path = tmp_path / "keys.txt"
     path.write_text(f"{secrets['phone'][1]}\n{secrets['platform'][1]}\n")
     headers = {"X-API-Key": secrets["phone"][0]}
-    with client_of(dataset, keys_file=path, reload_seconds=0.02) as client:
+    with client_of(data, keys_file=path, reload_seconds=0.02) as client:
         assert client.get("/v1/units/4116", headers=headers).status_code == 200
         path.write_text("what is this")
         time.sleep(0.1)
@@ -169,8 +164,8 @@ def test_answers_to_a_key_are_not_kept_by_shared_caches(guarded, secrets):
 # Origins and hosts
 
 
-def test_pages_of_other_origins_read_only_what_is_allowed_to_them(dataset):
-    with client_of(dataset, cors_origins=("https://platform.example",)) as client:
+def test_pages_of_other_origins_read_only_what_is_allowed_to_them(data):
+    with client_of(data, cors_origins=("https://platform.example",)) as client:
         ask = {
             "Access-Control-Request-Method": "GET",
             "Access-Control-Request-Headers": "X-API-Key",
@@ -211,9 +206,9 @@ def test_a_page_of_another_origin_cannot_send_a_batch(client, origin, status):
     assert response.status_code == status
 
 
-def test_a_name_that_is_not_ours_is_refused(dataset):
+def test_a_name_that_is_not_ours_is_refused(data):
     """A page of the internet whose name leads to this machine all at once."""
-    with client_of(dataset, hosts=("localhost", "::1")) as client:
+    with client_of(data, hosts=("localhost", "::1")) as client:
         for host, status in [("localhost:8000", 200), ("[::1]:80", 200), ("evil.example", 421)]:
             response = client.get("/healthz", headers={"Host": host})
             assert response.status_code == status
@@ -228,8 +223,8 @@ def test_a_long_address_is_refused(client):
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_beyond_the_limit_is_refused(dataset, chunked):
-    with client_of(dataset, limits=Limits(body_bytes=1000)) as client:
+def test_a_body_beyond_the_limit_is_refused(data, chunked):
+    with client_of(data, limits=Limits(body_bytes=1000)) as client:
         body = [b"[" * 400] * 3
         content = iter(body) if chunked else b"".join(body)
         response = client.post("/v1/locate/batch", content=content)
@@ -237,10 +232,10 @@ def test_a_body_beyond_the_limit_is_refused(dataset, chunked):
         assert client.post("/v1/locate/batch", json=COLUMNS).status_code == 200
 
 
-def test_bodies_of_all_requests_together_are_bounded(dataset):
+def test_bodies_of_all_requests_together_are_bounded(data):
     """Bodies that never end hold memory; beyond the limit the next sender waits."""
     limits = Limits(body_bytes=100)
-    app = client_of(dataset, limits=limits).app
+    app = client_of(data, limits=limits).app
     answers = []
 
     async def send_half(end: asyncio.Event) -> None:
@@ -273,8 +268,8 @@ def test_bodies_of_all_requests_together_are_bounded(dataset):
     assert answers.count(503) == 70 - 64 * 100 // 99
 
 
-def test_a_caller_who_asks_too_often_is_told_when_to_come_again(dataset):
-    with client_of(dataset, limits=Limits(requests_per_second=5)) as client:
+def test_a_caller_who_asks_too_often_is_told_when_to_come_again(data):
+    with client_of(data, limits=Limits(requests_per_second=5)) as client:
         responses = [client.get("/v1/locate", params=PLACE) for _ in range(8)]
         refused = [each for each in responses if each.status_code == 429]
         assert [each.status_code for each in responses[:5]] == [200] * 5
@@ -292,9 +287,9 @@ def test_keys_have_buckets_of_their_own():
     assert buckets.wait_of("b") == 0
 
 
-def test_beyond_the_places_requests_wait_and_beyond_the_queue_they_are_refused(dataset):
+def test_beyond_the_places_requests_wait_and_beyond_the_queue_they_are_refused(data):
     limits = Limits(slow_requests=2, waiting_requests=2)
-    with client_of(dataset, limits=limits) as client, ThreadPoolExecutor(6) as pool:
+    with client_of(data, limits=limits) as client, ThreadPoolExecutor(6) as pool:
         running = [pool.submit(client.get, "/slow?seconds=0.4") for _ in range(6)]
         time.sleep(0.2)
         began = time.perf_counter()
@@ -309,9 +304,9 @@ def test_beyond_the_places_requests_wait_and_beyond_the_queue_they_are_refused(d
         assert client.get("/slow?seconds=0").status_code == 200
 
 
-def test_a_route_that_takes_too_long_is_answered_and_keeps_its_place(dataset):
+def test_a_route_that_takes_too_long_is_answered_and_keeps_its_place(data):
     limits = Limits(slow_requests=1, waiting_requests=0, seconds=0.1)
-    with client_of(dataset, limits=limits) as client, ThreadPoolExecutor(1) as pool:
+    with client_of(data, limits=limits) as client, ThreadPoolExecutor(1) as pool:
         late = pool.submit(client.get, "/slow?seconds=0.5")
         time.sleep(0.3)  # answered, and still at work
         assert client.get("/slow?seconds=0").json()["code"] == "busy"
@@ -397,10 +392,10 @@ def wait_for(condition, seconds: float = 5) -> None:
 
 
 @pytest.fixture
-def logged(dataset, secrets, tmp_path) -> Iterator[tuple[TestClient, Path]]:
+def logged(data, secrets, tmp_path) -> Iterator[tuple[TestClient, Path]]:
     path = tmp_path / "access.log"
     lines = (secrets["platform"][1],)
-    with client_of(dataset, access_log=str(path), keys=lines) as client:
+    with client_of(data, access_log=str(path), keys=lines) as client:
         client.headers["X-API-Key"] = secrets["platform"][0]
         yield client, path
 
@@ -489,10 +484,10 @@ def test_metrics_count_answers_by_route_and_refusals_by_code(client, toy_edition
     )
 
 
-def test_metrics_count_positions_by_what_became_of_them(dataset, toy_edition):
+def test_metrics_count_positions_by_what_became_of_them(data, toy_edition):
     lon, lat = toy_edition["microgrid"].geom.iat[100].exterior.coords[0]
     corner = {"lon": repr(lon), "lat": repr(lat), "datum": "cgcs2000"}
-    with client_of(dataset) as client:
+    with client_of(data) as client:
         for change in ({}, {"lon": 113}, {"lon": "1.1e2"}, {"lon": 33.62, "lat": 114.62}, corner):
             client.get("/v1/locate", params=PLACE | change)
         batch = {"lon": [114.62, None, 114.62, 113], "lat": [33.62, 1, 33.62, 33], "datum": "wgs84"}
@@ -507,8 +502,8 @@ def test_metrics_count_positions_by_what_became_of_them(dataset, toy_edition):
     assert counted["geogrid_batch_positions_sum"] == "4.0"
 
 
-def test_applications_count_for_themselves(dataset):
-    with client_of(dataset) as first, client_of(dataset) as second:
+def test_applications_count_for_themselves(data):
+    with client_of(data) as first, client_of(data) as second:
         first.get("/v1/units/4116")
         assert "/v1/units/{code}" in first.get("/metrics").text
         assert "/v1/units/{code}" not in second.get("/metrics").text

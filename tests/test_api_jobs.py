@@ -17,7 +17,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import build_toy_edition
 from fastapi.testclient import TestClient
 
 from geogrid.api import workshop
@@ -32,11 +31,6 @@ CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ANY = "application/octet-stream"
 ENDED = ("done", "failed")
-
-
-@pytest.fixture(scope="module")
-def data() -> Dataset:
-    return Dataset(build_toy_edition())
 
 
 @pytest.fixture(autouse=True, scope="module")

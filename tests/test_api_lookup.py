@@ -1,34 +1,14 @@
 """Look-ups of one position with everything that callers get wrong, by the number of the case."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 import shapely
-from conftest import build_toy_edition
-from fastapi.testclient import TestClient
 
-from geogrid.api.app import create_app
-from geogrid.api.deps import Dataset
 from geogrid.api.models import Place
 from geogrid.api.problems import ProblemDocument
-from geogrid.api.settings import Settings
 from geogrid.edition import to_degrees
 
 GOOD = {"lon": "114.62", "lat": "33.62", "datum": "cgcs2000"}
-
-
-@pytest.fixture(scope="module")
-def data() -> Dataset:
-    return Dataset(build_toy_edition())
-
-
-@pytest.fixture(scope="module")
-def client(data: Dataset) -> Iterator[TestClient]:
-    app = create_app(Settings(edition=Path("toy")), dataset=data)
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield client
 
 
 @pytest.mark.parametrize(

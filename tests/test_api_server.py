@@ -25,10 +25,8 @@ from attackers import (
     slow_bodies,
     slow_heads,
 )
-from conftest import build_toy_edition
 from uvicorn.server import ServerState
 
-from geogrid import store
 from geogrid.api import keys, server
 from geogrid.api.connections import IDLE_SECONDS, Connections, GuardedProtocol
 from geogrid.api.settings import Limits, Settings
@@ -42,15 +40,8 @@ PLACE = "/v1/locate?lon=114.62&lat=33.62&datum=wgs84"
 
 
 @pytest.fixture(scope="module")
-def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("server") / "city.gpkg"
-    store.write_edition(build_toy_edition(), path, tables={})
-    return path
-
-
-@pytest.fixture(scope="module")
-def service(city: Path) -> Iterator[Service]:
-    with serving(city, **LIMITS) as service:
+def service(toy_file: Path) -> Iterator[Service]:
+    with serving(toy_file, **LIMITS) as service:
         yield service
 
 
@@ -227,7 +218,7 @@ def test_the_log_of_the_server_repeats_nothing_it_was_sent(service):
     assert not [line for line in service.said if "canary" in line or "evil" in line]
 
 
-def test_the_signal_to_stop_waits_for_requests_and_not_for_senders(city):
+def test_the_signal_to_stop_waits_for_requests_and_not_for_senders(toy_file):
     """Requests in flight are answered, a stuck upload is not waited for, the end comes in time."""
 
     async def run(service: Service) -> list[bytes]:
@@ -242,7 +233,7 @@ def test_the_signal_to_stop_waits_for_requests_and_not_for_senders(city):
             service.process.send_signal(signal.SIGTERM)
             return await asyncio.gather(*asking)
 
-    with serving(city, **LIMITS) as service:
+    with serving(toy_file, **LIMITS) as service:
         began = time.monotonic()
         answers = asyncio.run(run(service))
         service.process.wait(30)
@@ -250,7 +241,7 @@ def test_the_signal_to_stop_waits_for_requests_and_not_for_senders(city):
     assert [answer[:12] for answer in answers] == [b"HTTP/1.1 200"] * 20
 
 
-def test_overload_is_told_and_over_soon(city):
+def test_overload_is_told_and_over_soon(toy_file):
     """Twenty times as many coverage checks as places and queue together."""
 
     async def run(port: int) -> tuple[list[bytes], bytes]:
@@ -259,7 +250,7 @@ def test_overload_is_told_and_over_soon(city):
         return answers, await ask(port, get("/v1/search?q=1&limit=100"))
 
     few = {"limits__slow_requests": 1, "limits__waiting_requests": 5, "limits__connections": 500}
-    with serving(city, **LIMITS | few) as service:
+    with serving(toy_file, **LIMITS | few) as service:
         answers, after = asyncio.run(run(service.port))
     refused = [answer for answer in answers if not answer.startswith(b"HTTP/1.1 200")]
     assert len(answers) - len(refused) >= 6
@@ -273,19 +264,19 @@ def test_overload_is_told_and_over_soon(city):
 # Start
 
 
-def test_without_keys_nobody_outside_is_served(city):
+def test_without_keys_nobody_outside_is_served(toy_file):
     with pytest.raises(UsageError, match="geogrid key"):
-        server.run(Settings(edition=city, host="0.0.0.0"))
+        server.run(Settings(edition=toy_file, host="0.0.0.0"))
     _, key = keys.make("phone", ["read"])
-    settings = Settings(edition=city, host="0.0.0.0", keys=(key.line(),))
+    settings = Settings(edition=toy_file, host="0.0.0.0", keys=(key.line(),))
     assert server._closed(settings).hosts == ()
 
 
-def test_a_port_that_is_taken_is_named(city):
+def test_a_port_that_is_taken_is_named(toy_file):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=f"cannot listen at 127.0.0.1:{port}"):
-            server.run(Settings(edition=city, port=port))
+            server.run(Settings(edition=toy_file, port=port))
 
 
 def test_a_connection_answered_while_parsing_may_rest_a_minute_and_no_longer():
