@@ -171,9 +171,9 @@ def test_an_edition_that_was_replaced_is_freed(client, served, files):
 def test_a_dataset_built_in_another_process_answers_the_same(files):
     """The process builds the next edition too, and ends when it has rested."""
     settings, builder = Settings(edition=files["old"]), Builder(rest_seconds=0.5)
-    new = builder.load(Settings(edition=files["new"]))
+    here, new = load(settings), builder.load(Settings(edition=files["new"]))
     (process,) = multiprocessing.active_children()
-    here, beside = load(settings), builder.load(settings)
+    beside = builder.load(settings)
     assert multiprocessing.active_children() == [process]
     assert (new.edition.info.id, beside.edition.info.id) == ("new", "old")
     assert (
