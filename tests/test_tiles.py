@@ -47,7 +47,9 @@ def test_pieces_cover_the_city_in_a_tile_without_gap_or_overlap(toy_edition, til
         for level in ("county", "township", "village", "grid", "microgrid"):
             if z < MIN_ZOOMS[level] or level not in layers:
                 continue
-            pieces = shapely.intersection(polygons_of(layers[level]), TILE)
+            drawn = polygons_of(layers[level])
+            assert shapely.is_valid(drawn).all()
+            pieces = shapely.intersection(drawn, TILE)
             whole = shapely.union_all(pieces)
             assert shapely.area(pieces).sum() == pytest.approx(whole.area, rel=1e-12)
             # What is left is the rounding of the outline: half a unit along its length.
@@ -357,7 +359,7 @@ def clipped_region(polygon: shapely.Polygon) -> shapely.Geometry:
         xy, spare = np.zeros((room, 2), np.int64), np.zeros((room, 2), np.int64)
         xy[: len(points)] = points
         m, crossings = clipping.clip_ring(xy, len(points), spare)
-        bends += crossings > 2 or (number > 0 and clipping.touches_rim(xy, m))
+        bends += clipping.is_bent(xy, m, number == 0, crossings)
         if clipping.signed_area2(xy, m) != 0:
             n = clipping.append_ring(kept, n, xy[:m], number == 0)
     if bends:
@@ -399,6 +401,10 @@ BENT = {
     f" -900 -900), ({LOW} {LOW}, {HIGH} {LOW}, {HIGH} {HIGH}, {LOW} {HIGH}, {LOW} {LOW}))",
     "window inside, border beyond twice": "POLYGON((-900 -900, 9000 -900, 9000 9000, 2000 9000,"
     " 2000 5000, 1000 5000, 1000 9000, -900 9000, -900 -900))",
+    "vertex on the edge of the window": "POLYGON((9000 100, 9000 900, 4100 900, 4100 700,"
+    f" {HIGH} 500, 4100 300, 4100 100, 9000 100))",
+    "edge along the edge of the window": "POLYGON((100 9000, 900 9000, 900 900,"
+    f" 700 {HIGH}, 500 {HIGH}, 300 900, 100 900, 100 9000))",
     "band through the window, bent outside": "POLYGON((-500 100, 5000 100, 5000 900, -500 900,"
     " -500 700, 4500 700, 4500 300, -500 300, -500 100))",
 }
@@ -439,4 +445,4 @@ def test_clipped_pieces_are_valid_and_cover_what_lies_in_the_window(points, n_ho
         off = shapely.symmetric_difference(kept.buffer(0), expected).area
         assert off <= part.length + 4
         assert kept.area == pytest.approx(expected.area, abs=part.length + 4)
-        assert kept.is_valid or shapely.make_valid(kept).area == pytest.approx(kept.area, abs=4)
+        assert kept.is_valid

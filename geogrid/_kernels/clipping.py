@@ -144,12 +144,26 @@ def rejoin(rings: Rings, n_rings: int, out: Rings) -> int:
 
 
 @njit(cache=True, nogil=True)
-def touches_rim(xy: NDArray[np.int64], n: int) -> bool:
-    """Tell whether a ring has a vertex on the edge of the buffer."""
-    touches = False
+def is_bent(xy: NDArray[np.int64], n: int, shell: bool, crossings: int) -> bool:
+    """Tell whether what `clip_ring` left of a ring is to be joined anew.
+
+    It is where a shell may be cut to pieces, has a single vertex on the edge of the buffer or goes
+    back along it, and where a hole has a vertex there.
+    """
+    if crossings > 2:
+        return True
+    p = n - 1
+    before = _along_rim(xy, p - 1, p)
     for k in range(n):
-        touches |= xy[k, 0] in (_LOW, _HIGH) or xy[k, 1] in (_LOW, _HIGH)
-    return touches
+        along = _along_rim(xy, p, k)
+        if _on_rim(xy, p) and (not shell or not (along or before)):
+            return True
+        if along:
+            ahead = _place_on_rim(xy[k, 0], xy[k, 1]) - _place_on_rim(xy[p, 0], xy[p, 1])
+            if ahead % (4 * _SIDE) > _SIDE:
+                return True
+        p, before = k, along
+    return False
 
 
 @njit(cache=True, nogil=True)
@@ -231,6 +245,12 @@ def _without_repeats(xy: NDArray[np.int64], n: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _on_rim(xy: NDArray[np.int64], k: int) -> bool:
+    x, y = xy[k, 0], xy[k, 1]
+    return x in (_LOW, _HIGH) or y in (_LOW, _HIGH)
+
+
+@njit(cache=True, nogil=True)
 def _along_rim(xy: NDArray[np.int64], p: int, q: int) -> bool:
     """Tell whether an edge runs along the edge of the buffer."""
     for axis in range(2):
@@ -243,7 +263,7 @@ def _along_rim(xy: NDArray[np.int64], p: int, q: int) -> bool:
 def _list_lines(
     xy: NDArray[np.int64], start: int, end: int, lines: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> int:
-    """List the lines between stretches along the rim; -1 if the ring has no such stretch."""
+    """List the lines between vertices on the rim; -1 if no edge of the ring runs along it."""
     first = -1
     for k in range(start, end):
         if _along_rim(xy, k, k + 1 if k + 1 < end else start):
@@ -254,12 +274,14 @@ def _list_lines(
     found, length = 0, 0
     for step in range(end - start):
         k = start + (first - start + step) % (end - start)
-        if not _along_rim(xy, k, k + 1 if k + 1 < end else start):
-            if length == 0:
-                lines[found, 0], lines[found, 1], lines[found, 2] = k, start, end
-                length = 1
-            length += 1
-        elif length:
+        following = k + 1 if k + 1 < end else start
+        if _along_rim(xy, k, following):
+            continue
+        if length == 0:
+            lines[found, 0], lines[found, 1], lines[found, 2] = k, start, end
+            length = 1
+        length += 1
+        if _on_rim(xy, following):
             counts[found] = length
             found, length = found + 1, 0
     return found

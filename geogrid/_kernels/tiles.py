@@ -16,10 +16,10 @@ from geogrid._kernels.clipping import (
     append_loops,
     append_ring,
     clip_ring,
+    is_bent,
     off_one_side,
     rejoin,
     signed_area2,
-    touches_rim,
     window,
 )
 
@@ -258,7 +258,7 @@ def _write_polygon(
         if not shell and not drawn:
             continue  # its shell is elsewhere
         n, crossings = clip_ring(xy, _move_ring(polygons, ring, tile, xy), spare)
-        bent |= crossings > 2 or (not shell and touches_rim(xy, n))
+        bent |= is_bent(xy, n, shell, crossings)
         area = signed_area2(xy, n)
         if shell:
             drawn = area != 0
