@@ -138,6 +138,20 @@ def _write_image(path: Path, edition: Edition) -> None:
         file.write(pixels)
 
 
+@pytest.fixture(scope="module")
+def reader(browser, service) -> Iterator:
+    """A page for those tests that do not mind what others chose; `page` has no unit picked."""
+    with shown(browser, service, locale="zh-CN") as page:
+        yield page
+
+
+@pytest.fixture
+def page(reader):
+    reader.keyboard.press("Escape")
+    reader.click("#tab-layers")
+    return reader
+
+
 SCREEN = """() => {
   const shown = document.querySelector(".maplibregl-canvas");
   const copy = document.createElement("canvas");
@@ -162,42 +176,40 @@ def settled(page) -> dict[str, int]:
     return page.evaluate(SCREEN)
 
 
-def test_page_paints_the_grids_in_the_classes_of_the_legend(browser, service):
-    with shown(browser, service, locale="zh-CN") as page:
-        assert page.inner_text("#city") == "玩具市"
-        assert page.inner_text("#counts") == "64 个网格 · 256 个微网格"
-        painted = settled(page)
-        for colour in CLASSES:
-            assert painted.get(colour, 0) > 10_000, colour
-        assert page.locator("#legend li").count() == 5
-        page.click("#layers input[value=county]")
-        assert "县(市、区)户数" in page.inner_text("#legend")
-        assert settled(page) != painted
-        page.uncheck("#layers tr:has-text('微网格') input[type=checkbox]")
-        assert "level=county" in page.url
+def test_page_paints_the_grids_in_the_classes_of_the_legend(page):
+    assert page.inner_text("#city") == "玩具市"
+    assert page.inner_text("#counts") == "64 个网格 · 256 个微网格"
+    painted = settled(page)
+    for colour in CLASSES:
+        assert painted.get(colour, 0) > 10_000, colour
+    assert page.locator("#legend li").count() == 5
+    page.click("#layers input[value=county]")
+    assert "县(市、区)户数" in page.inner_text("#legend")
+    assert settled(page) != painted
+    page.uncheck("#layers tr:has-text('微网格') input[type=checkbox]")
+    assert "level=county" in page.url
 
 
-def test_a_click_tells_the_unit_its_parents_and_its_neighbours(browser, service, named):
-    with shown(browser, service, locale="zh-CN") as page:
-        page.click("#layers input[value=grid]")
-        page.mouse.click(740, 420)
-        page.wait_for_selector("#panel .chain li:nth-child(6)")
-        told = page.inner_text("#place > .code")
-        code = told.replace("-", "")
-        row = named.units["grid"].set_index("code").loc[code]
-        assert f"户数\t{row.households}" in page.inner_text("#place dl").replace("\n", "\t")
-        assert page.inner_text(".chain li:nth-child(4) .code").replace("-", "") == row.parent
-        assert "距边界" in page.inner_text("#place")
-        page.wait_for_selector("#place details .note")
-        beside = page.locator("#place details").first.locator(".code").all_inner_texts()
-        shapes = named.units["grid"].geometry
-        own = shapes[named.units["grid"]["code"] == code].iat[0]
-        touching = named.units["grid"]["code"][shapely.intersection(shapes, own).length > 1e-9]
-        assert {each.replace("-", "") for each in beside} == set(touching) - {code}
-        page.click("#place details .chain button >> nth=0")
-        page.wait_for_selector(f"#place > .code:not(:has-text('{told}'))")
-        page.click("#place > .chain li:nth-child(2) button")
-        page.wait_for_selector("#place > .kind:has-text('县(市、区)')")
+def test_a_click_tells_the_unit_its_parents_and_its_neighbours(page, named):
+    page.click("#layers input[value=grid]")
+    page.mouse.click(740, 420)
+    page.wait_for_selector("#panel .chain li:nth-child(6)")
+    told = page.inner_text("#place > .code")
+    code = told.replace("-", "")
+    row = named.units["grid"].set_index("code").loc[code]
+    assert f"户数\t{row.households}" in page.inner_text("#place dl").replace("\n", "\t")
+    assert page.inner_text(".chain li:nth-child(4) .code").replace("-", "") == row.parent
+    assert "距边界" in page.inner_text("#place")
+    page.wait_for_selector("#place details .note")
+    beside = page.locator("#place details").first.locator(".code").all_inner_texts()
+    shapes = named.units["grid"].geometry
+    own = shapes[named.units["grid"]["code"] == code].iat[0]
+    touching = named.units["grid"]["code"][shapely.intersection(shapes, own).length > 1e-9]
+    assert {each.replace("-", "") for each in beside} == set(touching) - {code}
+    page.click("#place details .chain button >> nth=0")
+    page.wait_for_selector(f"#place > .code:not(:has-text('{told}'))")
+    page.click("#place > .chain li:nth-child(2) button")
+    page.wait_for_selector("#place > .kind:has-text('县(市、区)')")
 
 
 def test_a_village_is_found_by_name_with_the_keyboard_alone(browser, service):
@@ -283,15 +295,14 @@ PAIRS = {
 }
 
 
-def test_pairs_are_read_as_people_write_them(browser, service):
-    with opened(browser, service + "docs") as page:
-        found = page.evaluate(
-            """async (texts) => {
-              const { pairOf } = await import("/static/point.js");
-              return texts.map(pairOf);
-            }""",
-            list(PAIRS),
-        )
+def test_pairs_are_read_as_people_write_them(page):
+    found = page.evaluate(
+        """async (texts) => {
+          const { pairOf } = await import("/static/point.js");
+          return texts.map(pairOf);
+        }""",
+        list(PAIRS),
+    )
     for text, pair, expected in zip(PAIRS, found, PAIRS.values(), strict=True):
         assert pair == (None if expected is None else pytest.approx(expected)), text
 
@@ -352,6 +363,34 @@ def test_incidents_have_a_legend_and_no_data_is_not_no_warning(browser, service)
         assert "Households" in page.inner_text("#legend")
 
 
+def test_controls_keep_the_focus_and_a_level_chosen_ends_the_warnings(page):
+    page.click("#tab-incidents")
+    page.wait_for_selector("#incidents .sum")
+    page.focus("#incidents select >> nth=0")
+    page.keyboard.press("Home")
+    page.wait_for_selector("#legend:has-text('县(市、区) · 事件数')")
+    focused = "document.activeElement === document.querySelector('#incidents select')"
+    assert page.evaluate(focused)
+    page.click("#tab-layers")
+    assert page.locator("#layers input[name=coloured]:checked").count() == 0
+    page.check("#layers input[value=village]")
+    page.wait_for_selector("#legend:has-text('村(社区)户数')")
+    assert page.evaluate("document.activeElement.value") == "village"
+
+
+def test_thresholds_that_are_refused_leave_the_map_of_households(browser, service):
+    with browser.new_context(locale="zh-CN") as context:
+        page = context.new_page()
+        page.goto(service + "#tab=incidents")
+        page.wait_for_selector("#incidents .sum")
+        page.select_option("#incidents select >> nth=2", "absolute")
+        page.fill("#incidents input[name=values]", "4,3")
+        with page.expect_response(lambda answer: answer.status == 422):
+            page.keyboard.press("Tab")
+        page.wait_for_selector("#incidents .advice")
+        assert "户数" in page.inner_text("#legend")
+
+
 def test_without_incidents_the_control_says_so(browser, faulty_service):
     with shown(browser, faulty_service + "#tab=incidents", locale="zh-CN") as page:
         assert "--incidents" in page.inner_text("#incidents")
@@ -377,15 +416,14 @@ def test_imagery_and_basemap_lie_below_and_the_key_stays_at_the_service(browser,
     assert any("tk=k3y" in path for path in upstream.asked)
 
 
-def test_hostile_names_are_text_and_foreign_scripts_do_not_run(browser, service):
-    with shown(browser, service, locale="zh-CN") as page:
-        page.fill("#query", "<img")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#panel:not([hidden])")
-        assert page.inner_text("#place h2") == HOSTILE
-        page.fill("#query", "411")
-        page.wait_for_selector("#results li:nth-child(2)")
-        assert page.locator("#panel img, #results img").count() == 0
+def test_hostile_names_are_text_and_foreign_scripts_do_not_run(browser, service, page):
+    page.fill("#query", "<img")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#panel:not([hidden])")
+    assert page.inner_text("#place h2") == HOSTILE
+    page.fill("#query", "411")
+    page.wait_for_selector("#results li:nth-child(2)")
+    assert page.locator("#panel img, #results img").count() == 0
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(service)
@@ -418,6 +456,14 @@ def test_page_fits_a_phone(browser, service):
         card = page.locator("#panel").bounding_box()
         assert (card["x"], card["width"]) == (0, 390)
         assert card["y"] > 300
+        page.click("#tab-point")
+        assert page.is_hidden("#panel")  # one sheet at a time
+        page.keyboard.press("Escape")
+        assert page.is_hidden("#panels")
+        assert page.is_visible("#panel")
+        page.click("#place .chain button >> nth=-1")
+        marked = settled(page).get("#d9480f", 0)
+        assert marked > 300  # the unit lies above its card
         page.click("#close")
         assert page.is_hidden("#panel")
         for tab in ("layers", "point", "check", "incidents"):
@@ -452,18 +498,20 @@ CONTRAST = """() => {
 }"""
 
 
-@pytest.mark.parametrize("tab", ["layers", "point", "check", "incidents"])
-def test_texts_stand_out_and_controls_have_names(browser, faulty_service, tab):
-    with shown(browser, faulty_service + f"#tab={tab}", locale="zh-CN") as page:
+NAMELESS = """() => [...document.querySelectorAll("button, input, select")].filter((each) =>
+  each.checkVisibility() && !(each.getAttribute("aria-label") || each.textContent.trim()
+    || each.labels?.[0]?.textContent.trim())).map((each) => each.outerHTML)"""
+
+
+def test_texts_stand_out_and_controls_have_names(browser, faulty_service):
+    with shown(browser, faulty_service, locale="zh-CN") as page:
         page.mouse.click(740, 420)
         page.wait_for_selector("#panel:not([hidden])")
-        assert page.evaluate(CONTRAST) == []
-        nameless = page.evaluate(
-            """() => [...document.querySelectorAll("button, input, select")].filter((each) =>
-              each.checkVisibility() && !(each.getAttribute("aria-label") || each.textContent.trim()
-                || each.labels?.[0]?.textContent.trim())).map((each) => each.outerHTML)"""
-        )
-        assert nameless == []
+        for tab in ("layers", "point", "check", "incidents"):
+            page.click(f"#tab-{tab}")
+            page.wait_for_selector(f"#{tab} > :not(.wait)")
+            assert page.evaluate(CONTRAST) == [], tab
+            assert page.evaluate(NAMELESS) == [], tab
 
 
 def test_a_service_with_keys_asks_for_one_and_then_shows_the_map(browser, folder):
