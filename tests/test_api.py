@@ -396,6 +396,10 @@ def test_imagery_tiles_are_jpeg_inside_and_transparent_at_the_edge(client_with_i
     x, y = (corner * (1 << 11)).astype(int).tolist()
     edge = client_with_imagery.get(f"/imagery/tiles/11/{x}/{y}")
     assert edge.headers["content-type"] == "image/webp"
+    assert edge.headers["etag"] == inside.headers["etag"]
+    known = {"If-None-Match": edge.headers["etag"]}
+    again = client_with_imagery.get(f"/imagery/tiles/11/{x}/{y}", headers=known)
+    assert (again.status_code, again.content) == (304, b"")
     assert client_with_imagery.get("/imagery/tiles/11/0/0").status_code == 204
     problem_of(client_with_imagery.get("/imagery/tiles/25/0/0"))
 

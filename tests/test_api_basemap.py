@@ -1,12 +1,10 @@
 """The basemap proxy against a service on this machine that behaves as Tianditu does."""
 
-import contextlib
 import logging
-import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
@@ -15,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from upstream import Answering, running
 
 from geogrid.api.app import create_app
 from geogrid.api.basemap import Basemap, Terms
@@ -40,13 +39,10 @@ class Server(ThreadingHTTPServer):
         self.wait = 0.0
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Answering):
     server: Server
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-    def do_GET(self) -> None:  # the name the library calls
+    def respond(self) -> None:
         """Answer a tile, or the fault."""
         self.server.asked.append(self.path)
         time.sleep(self.server.wait)
@@ -55,24 +51,13 @@ class Handler(BaseHTTPRequestHandler):
         refused = None if key == [KEY] and self.headers.get("Referer") == "https://our.example/" \
             else (418, "text/html", PAGE)  # fmt: skip
         status, kind, body = refused or self.server.fault or good
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        if status == 302:
-            self.send_header("Location", "http://127.0.0.1:9/")
-        self.end_headers()
-        with contextlib.suppress(ConnectionError):  # who waited too long has gone
-            self.wfile.write(body)
+        self.answer(status, kind, body)
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
+    with running(Server()) as started:
+        yield started
 
 
 def given(server: Server, folder: Path, **changes: object) -> dict[str, object]:

@@ -3,12 +3,11 @@
 import dataclasses
 import json
 import shutil
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import attackers
@@ -19,6 +18,7 @@ import pytest
 import rasterio
 import shapely
 from browsing import opened
+from upstream import Answering, running
 
 from geogrid import store
 from geogrid.api import keys
@@ -61,32 +61,21 @@ class Upstream(ThreadingHTTPServer):
         self.asked: list[str] = []
 
 
-class _Tiles(BaseHTTPRequestHandler):
+class _Tiles(Answering):
     server: Upstream
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-    def do_GET(self) -> None:  # the name the library calls
+    def respond(self) -> None:
         """Answer a tile."""
         self.server.asked.append(self.path)
         picture = np.full((256, 256, 3), (140, 120, 20), np.uint8)
         body = cv2.imencode(".png", picture)[1].tobytes()
-        self.send_response(200 if "tk=k3y" in self.path else 418)
-        self.send_header("Content-Type", "image/png")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.answer(200 if "tk=k3y" in self.path else 418, "image/png", body)
 
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[Upstream]:
-    with Upstream() as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
+    with running(Upstream()) as started:
+        yield started
 
 
 @contextmanager

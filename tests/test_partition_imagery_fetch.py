@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ import pytest
 import shapely
 from test_partition_imagery import CRS, ZOOM, X, Y, area, cut, encoded, picture, write_folder
 from typer.testing import CliRunner
+from upstream import Answering, running
 
 from geogrid import store
 from geogrid.cli.app import app
@@ -55,15 +56,12 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Answering):
     """One request."""
 
     server: Server
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-    def do_GET(self) -> None:  # the name the library calls
+    def respond(self) -> None:
         """Answer a tile, or the fault that is due."""
         parts = urlsplit(self.path)
         if parts.path.endswith("/wmts"):
@@ -72,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
             fixed = {"SERVICE": "WMTS", "REQUEST": "GetTile", "VERSION": "1.0.0", "LAYER": "img",
                      "STYLE": "default", "TILEMATRIXSET": "w", "FORMAT": "tiles"}  # fmt: skip
             if {name: found.get(name) for name in fixed} != fixed:
-                return self._answer(400, "application/json", b'{"msg": "parameter"}')
+                return self.answer(400, "application/json", b'{"msg": "parameter"}')
             refused = self._refusal(found.get("TK", ""))
         else:
             z, x, y = (int(text.split(".")[0]) for text in parts.path.strip("/").split("/")[-3:])
@@ -83,13 +81,13 @@ class Handler(BaseHTTPRequestHandler):
             faults = self.server.faults.get((x, y), [])
             fault = faults.pop(0) if faults else self.server.always
         if refused:
-            return self._answer(*refused)
+            return self.answer(*refused)
         body = self.server.tiles.get((x, y)) if z == ZOOM else None
         if fault:
             return self._fail(fault, body or b"")
         if body is None:
-            return self._answer(404, "text/html", b"<html>none</html>")
-        return self._answer(200, "image/png", body)
+            return self.answer(404, "text/html", b"<html>none</html>")
+        return self.answer(200, "image/png", body)
 
     def _refusal(self, key: str) -> Answer | None:
         page = PAGE.format(key=key).encode()
@@ -124,28 +122,15 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body[:500])
             return
-        self._answer(*answers[fault])
-
-    def _answer(self, status: int, kind: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        if status == 302:
-            self.send_header("Location", "http://127.0.0.1:9/elsewhere")
-        self.end_headers()
-        self.wfile.write(body)
+        self.answer(*answers[fault])
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     for name in ("TIANDITU_KEY", "TIANDITU_REFERER", "GEOGRID_TILE_KEY"):
         monkeypatch.delenv(name, raising=False)
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
+    with running(Server()) as started:
+        yield started
 
 
 def local_tianditu(server: Server, **changes: object) -> Service:

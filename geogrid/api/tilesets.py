@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from geogrid.api import documents as docs
 from geogrid.api.deps import Data, Dataset
-from geogrid.api.documents import Format, link
+from geogrid.api.documents import link
 from geogrid.api.problems import Problem
 from geogrid.api.tiles import CACHING, MEDIA_TYPE, require, vector_answer
 from geogrid.codes import LEVEL_NAMES_ZH
@@ -26,9 +26,8 @@ Level = Annotated[str, Path(description="county, township, village, grid or micr
 
 
 @router.get("/tileMatrixSets")
-def tile_matrix_sets(request: Request, f: Format = "") -> Response:
+def tile_matrix_sets(request: Request) -> Response:
     """List the tile matrix sets: one."""
-    docs.require_parameters(request, ("f",))
     href = f"{docs.base_of(request)}/tileMatrixSets/{MATRIX_SET}"
     listed = {
         "id": MATRIX_SET,
@@ -37,7 +36,6 @@ def tile_matrix_sets(request: Request, f: Format = "") -> Response:
         "crs": _WEB_MERCATOR,
         "links": [link(href, "self", docs.JSON, MATRIX_SET)],
     }
-    del f
     return docs.as_json({"tileMatrixSets": [listed]})
 
 
