@@ -17,7 +17,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/geogrid demo $(DEMO)
 
 test: $(VENV)/.dev chromium gdal
-	$(BIN)/python -m pytest -m "not city" $(TESTS)
+	$(BIN)/python -m pytest -m "not city" --numprocesses 2 --dist loadfile $(TESTS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
