@@ -8,6 +8,7 @@ import { announce } from "./toasts.js";
 import { area, current, dashed, metres, number, percent, say } from "./words.js";
 
 const PAGE = 200; // rows at once
+const CODES = 3; // of a finding, in the list
 const DRAWN = 5000; // places on the map
 const AROUND = 0.0006; // degrees: what is shown around a place without an extent
 const PAUSE = 1500; // milliseconds between two questions while the check runs
@@ -101,11 +102,13 @@ function row(each) {
   const press = button("", () => select(each.number));
   press.dataset.number = each.number;
   press.className = state.marked === each.number ? "on" : "";
-  const codes = each.codes.slice(0, 3).map(dashed).join(current() === "zh" ? "、" : ", ") + (each.codes.length > 3 ? " …" : "");
-  const size = each.area_m2 ? `${area(each.area_m2)} · ${say("width")} ${metres(each.width_m)}` : "";
+  const codes = element("span", "", "code");
+  each.codes.slice(0, CODES).forEach((code, k) => codes.append(k ? say("comma") : "", element("span", dashed(code), "whole")));
+  if (each.codes.length > CODES) codes.append(" …");
+  const size = each.area_m2 ? `${area(each.area_m2)} · ${say("wide", { m: metres(each.width_m) })}` : "";
   const dot = element("i");
   dot.style.background = SEVERITIES[each.severity];
-  press.append(dot, element("b", rule), element("span", say(each.level), "kind"), element("span", codes, "code"));
+  press.append(dot, element("b", rule), element("span", say(each.level), "kind"), codes);
   const notes = [each.near, size, each.point ? "" : say("noPlace"), each.excused && `${say("excused")}: ${each.excused}`];
   press.append(element("span", notes.filter(Boolean).join(" · "), "note"));
   const item = element("li", "", "", press);
