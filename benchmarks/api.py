@@ -195,6 +195,9 @@ class Bench:
     # --- look-ups over HTTP
     def lookup(self) -> Iterator[Row]:
         """One position a request."""
+        with servers.echo() as server:
+            system = self._load(server, ["/"])
+        yield "bytes received and sent by uvloop, nothing read", system, "CPU µs", None, ""
         with servers.bare() as server:
             floor = self._load(server, ["/"])
         yield "a constant answer by uvicorn, nothing around it", floor, "CPU µs", None, ""
@@ -206,7 +209,7 @@ class Bench:
                 paths = [f"/v1/locate?lon={x}&lat={y}&datum=cgcs2000" for x, y in xy.tolist()]
                 cost = self._load(server, paths)
                 yield f"look-up over HTTP, {where}", cost, "CPU µs", asked, "<="
-                yield "by a constant answer", cost / floor, "x", None, ""
+                yield "by a constant answer", cost / floor, "x", 1.25, "<="
 
     def batch(self) -> Iterator[Row]:
         """Positions a second of one core, by the server's processor time."""

@@ -120,9 +120,40 @@ async def app(scope, receive, send):
 """
 
 
+_ECHO = """
+import asyncio
+import sys
+import uvloop
+
+ANSWER = b"HTTP/1.1 200 OK\\r\\ncontent-length: 800\\r\\n\\r\\n" + b" " * 800
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.transport.write(ANSWER)
+
+async def serve():
+    server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", int(sys.argv[1]))
+    await server.serve_forever()
+
+uvloop.run(serve())
+"""
+
+
+@contextlib.contextmanager
+def echo() -> Iterator[Server]:
+    """Answer 800 bytes to whatever arrives: what the system takes to receive and to send."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    with running([sys.executable, "-c", _ECHO, str(port)], f"{address}/") as process:
+        yield Server(address, (process.pid,))
+
+
 @contextlib.contextmanager
 def bare() -> Iterator[Server]:
-    """Serve 800 bytes to whoever asks: what no service in Python can go below."""
+    """Serve 800 bytes to whoever asks, by uvicorn: what no application for it can go below."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "bare.py").write_text(_BARE)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from conftest import build_toy_edition
 from fastapi.testclient import TestClient
 from starlette.middleware.base import BaseHTTPMiddleware
 
@@ -528,3 +529,30 @@ def test_no_middleware_of_the_application_is_the_slow_kind(client):
     while layer is not None:
         assert not isinstance(layer, BaseHTTPMiddleware)
         layer = getattr(layer, "app", None)
+
+
+def test_a_head_that_was_let_in_is_judged_again_for_each_query(dataset, secrets):
+    """The key is withdrawn, and the edition replaced, while the connection stays open."""
+    secret, line = secrets["phone"]
+    app = client_of(dataset, keys=[line], host="0.0.0.0").app
+    guard = app.middleware_stack = app.build_middleware_stack()
+    guard.served.dataset, query = dataset, b"lon=114.62&lat=33.62&datum=wgs84"
+    guard.keys.replace([keys.parse(line)])
+    scope = {
+        "type": "http", "method": "GET", "path": "/v1/locate", "query_string": b"", "state": {},
+        "headers": [(b"host", b"h"), (b"x-api-key", secret.encode())],
+    }  # fmt: skip
+    at_once = app.at_once(scope)
+    assert at_once is not None
+    first = at_once(query)
+    assert first is not None
+    other = Dataset(build_toy_edition(8))
+    guard.served.dataset = other
+    second = at_once(query)
+    assert second is not None
+    assert other.revision.encode() in second
+    assert dataset.revision.encode() not in second
+    guard.keys.replace([keys.parse(secrets["staff"][1])])
+    assert at_once(query) is None
+    assert app.at_once(dict(scope, method="POST")) is None
+    assert app.at_once(dict(scope, path="/healthz")) is None

@@ -129,6 +129,41 @@ def test_requests_in_a_row_are_answered_in_order(service):
     assert statuses == [b"200", b"200", b"200", b"200", b"422", b"200", b"404", b"200", b"200"]
 
 
+def test_a_connection_used_again_gives_the_answers_of_the_framework(service):
+    """Only the query differs, or a header, or the form of the query: none is confused."""
+    said = "Host: localhost\r\nAccept-Encoding: gzip\r\n"
+    there = "/v1/locate?lon=114.63&lat=33.61&datum=gcj02"
+    asked = [
+        (PLACE, said), (there, said), (PLACE, said), (there, said + "X-Request-Id: mine\r\n"),
+        (there, said), ("/v1/locate?lon=x", said), ("/healthz", said), (PLACE, said),
+        (PLACE + "%20", said), (there + " HTTP/1.1\r\nX-Other: 1", said),
+        (there, said),
+    ]  # fmt: skip
+
+    async def run() -> list[bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        answers = []
+        for path, headers in asked:
+            writer.write(f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode())
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            length = re.search(rb"content-length: (\d+)", head)
+            assert length is not None
+            answers.append(head + await reader.readexactly(int(length[1])))
+        writer.close()
+        return answers
+
+    answers = asyncio.run(run())
+    for (path, headers), answer in zip(asked, answers, strict=True):
+        head = f"GET {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n".encode()
+        alone = asyncio.run(ask(service.port, head))
+        assert answer[:13] == alone[:13]
+        if answer.startswith(b"HTTP/1.1 200"):
+            assert parts(answer) == parts(alone)
+    ids = [re.findall(rb"x-request-id: (.*)\r", answer)[0] for answer in answers]
+    assert ids[3] == b"mine"
+    assert len(set(ids)) == len(ids)
+
+
 def test_answers_that_nobody_reads_are_bounded_and_cut_off(service):
     """Ten times MapLibre's script of 1 MB, in a row on one connection."""
     path = "/static/vendor/maplibre-gl/maplibre-gl.js"
@@ -282,7 +317,7 @@ def test_a_port_that_is_taken_is_named(toy_file):
 def test_a_connection_answered_while_parsing_may_rest_a_minute_and_no_longer():
     async def run() -> tuple[bool, bytes]:
         book = Connections(Limits())
-        book.at_once = lambda scope: b"content-length: 2\r\n\r\nok"
+        book.at_once = lambda scope: lambda query: b"content-length: 2\r\n\r\nok"
         config = uvicorn.Config(_unasked, http=GuardedProtocol, log_config=None, lifespan="off")
         made = type("Protocol", (GuardedProtocol,), {"book": book})
         loop = asyncio.get_running_loop()
@@ -302,6 +337,48 @@ def test_a_connection_answered_while_parsing_may_rest_a_minute_and_no_longer():
         return rests, rest
 
     assert asyncio.run(run()) == (True, b"")
+
+
+def test_a_head_that_comes_again_is_not_read_again():
+    """But a request is, that came in two pieces or with another before it."""
+    heads, queries = [], []
+
+    def answer(query: bytes) -> bytes:
+        queries.append(query)
+        return b"content-length: 2\r\n\r\nok"
+
+    class Transport(asyncio.Transport):
+        written = b""
+
+        def write(self, data: bytes) -> None:
+            self.written += data
+
+        def is_closing(self) -> bool:
+            return False
+
+    def request(query: str) -> bytes:
+        return f"GET /v1/locate?{query} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
+
+    async def run() -> bytes:
+        book = Connections(Limits())
+        book.at_once = lambda scope: heads.append(scope["headers"]) or answer
+        config = uvicorn.Config(_unasked, http=GuardedProtocol, log_config=None, lifespan="off")
+        made = type("Protocol", (GuardedProtocol,), {"book": book})
+        transport, connection = Transport(), made(config, ServerState(), {})
+        connection.connection_made(transport)
+        for data in (
+            request("a=1"), request("a=2"), request("a=3"),
+            request("a=4")[:-9], request("a=4")[-9:], request("a=5"),
+            request("a=6") + request("a=7"), request("a=8"), request("a=9") + b"GET",
+            b" /v1/locate?a=10 HTTP/1.1\r\nHost: h\r\n\r\n", request("a=11"),
+        ):  # fmt: skip
+            connection.data_received(data)
+        return transport.written
+
+    written = asyncio.run(run())
+    assert queries == [b"a=%d" % k for k in range(1, 12)]
+    assert written.count(b"HTTP/1.1 200 OK\r\n") == 11
+    assert len(heads) == 6
 
 
 async def _unasked(scope: object, receive: object, send: object) -> None:

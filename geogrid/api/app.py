@@ -31,7 +31,7 @@ from geogrid.api import (
     units,
 )
 from geogrid.api.deps import Dataset, Served
-from geogrid.api.front import Front
+from geogrid.api.front import AtOnce, Front
 from geogrid.api.guard import Guard, Keepers
 from geogrid.api.journal import Journal
 from geogrid.api.keys import Keyring
@@ -48,8 +48,8 @@ _NO_TELEMETRY: dict[str, Any] = {"telemetry": {"tracing": False, "metrics": Fals
 class Service(FastAPI):
     """An application of which the guard is outermost."""
 
-    def at_once(self, scope: Scope) -> bytes | None:
-        """Return the whole answer to a request that takes no waiting; see `Guard.at_once`."""
+    def at_once(self, scope: Scope) -> AtOnce | None:
+        """Return what answers requests with a head without waiting; see `Guard.at_once`."""
         guard = self.middleware_stack
         return guard.at_once(scope) if isinstance(guard, Guard) else None
 

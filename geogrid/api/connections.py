@@ -6,14 +6,15 @@ waited longest for a head makes room for the new one, so that a flood of silent 
 out. What was written and not yet read is bounded for all together.
 
 A request that the application can answer at once is answered while it is parsed: the task, the
-messages and the two writes that uvicorn makes of an answer cost as much as a look-up.
+messages and the two writes that uvicorn makes of an answer cost as much as a look-up. What a caller
+sends next on the connection mostly differs by its query alone; it is not parsed again.
 """
 
 import asyncio
 import json
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeAlias
 
 from starlette.types import Scope
 from uvicorn.config import Config
@@ -22,11 +23,18 @@ from uvicorn.server import ServerState
 
 from geogrid.api.settings import Limits
 
+_AtOnce: TypeAlias = Callable[[bytes], bytes | None]
+"""Given the query of a request whose head is known: an answer from its first header on, or None."""
+
 IDLE_SECONDS = 60
 """How long a connection may rest between requests: pools of platforms keep theirs open."""
 
 _AT_ONCE = b"/v1/locate?"
 """Beginning of the addresses that may be answered at once."""
+
+_AGAIN = b"GET " + _AT_ONCE
+_LAST = b"\r\n\r\n"
+"""How a head ends."""
 
 _BODY_RATE = 16_000
 """A body may take a second longer for each so many bytes that arrived."""
@@ -48,8 +56,11 @@ class Connections:
         self.head_bytes = limits.url_bytes + limits.header_bytes
         self.all: set[GuardedProtocol] = set()
         self.unread: set[GuardedProtocol] = set()
-        self.at_once: Callable[[Scope], bytes | None] = _nothing
-        """What answers before a task is made; set when there is an application."""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._start = b"HTTP/1.1 200 OK\r\n"
+        self.at_once: Callable[[Scope], _AtOnce | None] = _nothing
+        """Finds what answers before a task is made; set when there is an application. Of a query
+        with anything but letters, digits and `&=.-` in it, that knows no answer."""
 
     async def sweep(self, seconds: float = 1.0) -> None:
         """Cut off who is too slow, once a second; never ends."""
@@ -69,6 +80,13 @@ class Connections:
         oldest.transport.abort()
         self.all.discard(oldest)
         return True
+
+    def start(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """Return the beginning of a good answer, with headers that uvicorn makes once a second."""
+        if headers is not self._headers:
+            lines = (b"%s: %s\r\n" % pair for pair in headers)
+            self._headers, self._start = headers, b"".join((b"HTTP/1.1 200 OK\r\n", *lines))
+        return self._start
 
     def bound_unread(self) -> None:
         """Cut off the most stalled readers while all together leave too much unread."""
@@ -103,6 +121,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._answered = False
         self._answer: bytes | None = None
         self._answering: RequestResponseCycle | None = None
+        self._n_heads, self._within = 0, False
+        self._at_once: _AtOnce | None = None
+        self._kept: tuple[bytes, _AtOnce] | None = None
         self._refusal, self._refused = _BAD_REQUEST, False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -126,10 +147,22 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self.is_waiting and not self.head_bytes:
             self.since = self.loop.time()
+        begins = not self._within
+        if begins and self._kept is not None and self._answers_again(data, *self._kept):
+            return
         self.head_bytes += len(data)
+        self._n_heads = 0
         super().data_received(data)
+        if begins and self._n_heads == 1 and not self._within and self._at_once is not None:
+            self._keep(data, self._at_once)
         if self.is_waiting and self.head_bytes > self.book.head_bytes:
             self._refuse(_HEAD_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        self._n_heads += 1
+        self._within = True
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Begin to answer, unless the head is too large."""
@@ -138,8 +171,9 @@ class GuardedProtocol(HttpToolsProtocol):
             raise ValueError("the head of the request is too large")
         self.is_waiting = False
         self.since, self.body_bytes, self.in_head = self.loop.time(), 0, False
-        if self._may_answer_at_once():
-            self._answer = self._ask_at_once()
+        self._at_once = self._found_at_once() if self._may_answer_at_once() else None
+        if self._at_once is not None:
+            self._answer = self._at_once(self.url.partition(b"?")[2])
         if self._answer is None:
             super().on_headers_complete()
 
@@ -150,7 +184,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End the request; the next may come."""
-        self.in_head, self.head_bytes = True, 0
+        self.in_head, self.head_bytes, self._within = True, 0, False
         if self._answer is not None:
             self._write_at_once(self._answer)
             return
@@ -208,28 +242,51 @@ class GuardedProtocol(HttpToolsProtocol):
         """Say whether nothing stands before the answer, and the connection stays open after it."""
         return (
             self.url.startswith(_AT_ONCE)
-            and (self.cycle is None or self.cycle.response_complete)
-            and not self.flow.write_paused
+            and self._is_free()
             and self.parser.get_method() == b"GET"
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
             and not self.parser.should_upgrade()
         )
 
-    def _ask_at_once(self) -> bytes | None:
-        path, _, query = self.url.partition(b"?")
+    def _is_free(self) -> bool:
+        done = self.cycle is None or self.cycle.response_complete
+        return done and not self.flow.write_paused
+
+    def _found_at_once(self) -> _AtOnce | None:
+        path = self.url.partition(b"?")[0]
         scope: Scope = {
             **self.scope, "method": "GET", "path": path.decode("ascii"), "raw_path": path,
-            "query_string": query, "state": self.app_state.copy(),
+            "state": self.app_state.copy(),
         }  # fmt: skip
         return self.book.at_once(scope)
 
     def _write_at_once(self, answer: bytes) -> None:
         self._answer = None
-        dated = [b"%s: %s\r\n" % pair for pair in self.server_state.default_headers]
-        self.transport.write(b"".join((b"HTTP/1.1 200 OK\r\n", *dated, answer)))
+        self.transport.write(self.book.start(self.server_state.default_headers) + answer)
         self.server_state.total_requests += 1
         self._answered = self.is_waiting = True  # the sweep ends what rests, without a timer
+
+    def _keep(self, data: bytes, at_once: _AtOnce) -> None:
+        """Keep what follows the address in a request, and what answers it, if all has arrived."""
+        before = b"GET " + self.url
+        whole = data.startswith(before) and data.find(_LAST) == len(data) - len(_LAST)
+        self._kept = (data[len(before) :], at_once) if whole else None
+
+    def _answers_again(self, data: bytes, rest: bytes, at_once: _AtOnce) -> bool:
+        """Answer a request that differs by its query alone from the one that is kept.
+
+        All else is the same bytes, in which the parser would read the same again.
+        """
+        if not (data.endswith(rest) and data.startswith(_AGAIN) and self._is_free()):
+            return False
+        query = data[len(_AGAIN) : -len(rest)]
+        answer = None if b" " in query else at_once(query)
+        if answer is None:
+            return False
+        self._unset_keepalive_if_required()
+        self._write_at_once(answer)
+        return True
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
@@ -276,7 +333,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return len(self.url) + sum(_sizes(self.headers))
 
 
-def _nothing(scope: Scope) -> bytes | None:
+def _nothing(scope: Scope) -> _AtOnce | None:
     """Answer nothing at once."""
     del scope
     return None  # as its callers read it

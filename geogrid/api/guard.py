@@ -29,8 +29,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from geogrid.api import problems
-from geogrid.api.deps import Served
-from geogrid.api.front import Front, Whole
+from geogrid.api.deps import Dataset, Served, dataset_of
+from geogrid.api.front import AtOnce, Front, Whole
 from geogrid.api.journal import Journal
 from geogrid.api.keys import Key, Keyring
 from geogrid.api.metrics import Metrics
@@ -110,18 +110,17 @@ class Guard:
         else:
             await self.app(scope, receive, send)
 
-    def at_once(self, scope: Scope) -> bytes | None:
-        """Return a whole answer from its first header on, or None if it takes what `__call__` does.
+    def at_once(self, scope: Scope) -> AtOnce | None:
+        """Return what answers requests with this head, or None if they take what `__call__` does.
 
         For a server that asks before it makes a task. Who is told of other origins, or counted, is
-        not answered here, and what fails fails again where it can be told.
+        not answered here.
         """
         if self.front is None or self.origins or self.buckets is not None:
             return None
-        try:
-            return _Passage(self, scope, _never, _nowhere).at_once()
-        except Exception:  # noqa: BLE001  # `__call__` meets it again, and answers it
+        if not self.front.takes(scope):
             return None
+        return _Passage(self, scope, _never, _nowhere).at_once
 
 
 class _Passage:
@@ -129,7 +128,7 @@ class _Passage:
 
     __slots__ = (
         "began", "body", "bytes_held", "bytes_sent", "gone", "guard", "headers", "id", "key",
-        "late", "public", "receive_more", "scope", "send_on", "slots", "started", "status",
+        "late", "named", "public", "receive_more", "scope", "send_on", "slots", "started", "status",
     )  # fmt: skip
 
     def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,8 +136,8 @@ class _Passage:
         self.guard, self.scope, self.receive_more, self.send_on = guard, scope, receive, send
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         given = self.headers.get(b"x-request-id")
-        sane = given is not None and _SANE_ID.fullmatch(given)
-        self.id = given.decode() if given is not None and sane else _new_id()
+        self.named = given is not None and _SANE_ID.fullmatch(given) is not None
+        self.id = given.decode() if given is not None and self.named else _new_id()
         self.key: Key | None = None
         self.body: bytes | None = None
         self.slots: Slots | None = None
@@ -157,7 +156,7 @@ class _Passage:
                 return
             problem = self._objection()
             if problem is None:
-                whole = self._whole()
+                whole = self._whole(dataset_of(self.scope))
                 if whole is not None:
                     await self._send_whole(whole)
                     return
@@ -172,17 +171,27 @@ class _Passage:
         finally:
             guard.bytes_held -= self.bytes_held
             self._leave_place()
-            self._note()
+            self._note(dataset_of(self.scope))
 
-    def at_once(self) -> bytes | None:
-        """Return the whole answer if the request may come in and takes no waiting."""
-        self._bind()
-        whole = None if self._objection() is not None else self._whole()
+    def at_once(self, query: bytes) -> bytes | None:
+        """Return a whole answer from its first header on, or None if it takes what `run` does.
+
+        Asked again for every request with this head, and so without a hold on the edition. What
+        fails fails again where it can be told.
+        """
+        guard, self.began, self.scope["query_string"] = self.guard, time.perf_counter(), query
+        try:
+            data = guard.served.dataset
+            whole = None if self._objection() is not None else self._whole(data)
+        except Exception:  # noqa: BLE001  # `run` meets it again, and answers it
+            return None
         if whole is None:
             return None
         headers, body = whole
+        if not self.named:
+            self.id = _new_id()
         self.status, self.bytes_sent = 200, len(body)
-        self._note()
+        self._note(data)
         ours = b"content-length: %d\r\nx-request-id: %s\r\n\r\n" % (len(body), self.id.encode())
         return _lines(headers) + ours + body
 
@@ -261,11 +270,12 @@ class _Passage:
             and origin.partition(b"://")[2].lower() != host.lower()
         )
 
-    def _whole(self) -> Whole | None:
+    def _whole(self, data: Dataset) -> Whole | None:
         """Return an answer that takes no place and no waiting."""
-        if self.guard.front is None or self._has_body():
+        front, scope = self.guard.front, self.scope
+        if front is None or self._has_body() or not front.takes(scope):
             return None
-        return self.guard.front.whole(self.scope)
+        return front.whole(data, scope["query_string"], self.guard.metrics)
 
     async def _send_whole(self, whole: Whole) -> None:
         """Send it as `send` would, with fewer steps where our headers are always the same."""
@@ -354,19 +364,23 @@ class _Passage:
             self.slots.give()
             self.slots = None
 
-    def _note(self) -> None:
+    def _note(self, data: Dataset) -> None:
         scope, guard = self.scope, self.guard
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        other = "/static" if scope["path"].startswith(_STATIC) else "-"
-        route = scope["state"].get("route") or getattr(scope.get("route"), "path", other)
-        status = self.status or _CLIENT_GONE
+        route, status = scope["state"].get("route") or self._route(), self.status or _CLIENT_GONE
         seconds, who = time.perf_counter() - self.began, self.key.name if self.key else ""
         guard.metrics.request(method, route, status, seconds)
         guard.journal.note(
             f'"method":"{method}","route":"{route}","status":{status},"ms":{seconds * 1000:.2f},'
             f'"bytes":{self.bytes_sent},"id":"{self.id}","key":"{who}",'
-            f'"revision":"{scope["state"]["dataset"].revision[:12]}"'
+            f'"revision":"{data.revision[:12]}"'
         )
+
+    def _route(self) -> str:
+        """Return the template of the framework's route."""
+        other = "/static" if self.scope["path"].startswith(_STATIC) else "-"
+        path: str = getattr(self.scope.get("route"), "path", other)
+        return path
 
     def _add_headers(self, message: Message) -> None:
         headers = list(message.get("headers", ()))

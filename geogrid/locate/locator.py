@@ -10,12 +10,15 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geogrid import datums
+from geogrid._kernels import compiled
 from geogrid._kernels import locate as kernels
 from geogrid.codes import LEVELS, parent_level
 from geogrid.datums import Datum, Epsg, Reference
@@ -157,6 +160,10 @@ class Locator:
         margin = _SWAP_MARGIN
         self._box = (west - margin, south - margin, east + margin, north + margin)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leave compiled code behind: it is found again where this is read."""
+        return {"index": self.index, "_box": self._box}
+
     @classmethod
     def open(cls, path: Path | str) -> "Locator":
         """Open an index that `save` wrote: mapped, not read, and shared with other processes.
@@ -249,7 +256,7 @@ class Locator:
         The same answer as `locate` gives, in microseconds.
         """
         known = datum if isinstance(datum, Datum) else datums.parse(datum)
-        row, status, _ = kernels.locate_one(
+        row, status, _ = self._find_one(
             float(lon), float(lat), datums.HEIGHTS[known], self._box, self.index.cells
         )
         return (str(self.index.codes[row]) if row >= 0 else ""), _STATUSES[status]
@@ -262,10 +269,20 @@ class Locator:
         row, status, on_edge, edge_m, beside
             What `locate` with `edges` gives for it; see `Located`.
         """
-        row, status, on_edge, metres, beside = kernels.place_one(
-            lon, lat, datums.HEIGHTS[datum], self._box, self.index.cells, self.index.borders
+        index = self.index
+        row, status, on_edge, metres, beside = self._place_one(
+            lon, lat, datums.HEIGHTS[datum], self._box, index.cells, index.borders
         )
         return row, _STATUSES[status], on_edge, metres, beside
+
+    @cached_property
+    def _find_one(self) -> Callable[..., Any]:
+        return compiled(kernels.locate_one, 0.0, 0.0, 0, self._box, self.index.cells)
+
+    @cached_property
+    def _place_one(self) -> Callable[..., Any]:
+        index = self.index
+        return compiled(kernels.place_one, 0.0, 0.0, 0, self._box, index.cells, index.borders)
 
     def _recognise_swapped(
         self, xy: NDArray[np.float64], source: Epsg, status: NDArray[np.int8]
