@@ -493,12 +493,12 @@ def test_locate_and_distances_equal_python(toy_edition, locator):
     height = datums.HEIGHTS[Datum.GCJ02]
     for k, (x, y) in enumerate(out[0].tolist()):
         if out[1][k] >= 0:
-            way, row = kernels._to_polygon, (out[1][k],)
+            given = (x, y, out[1][k], index.borders, kernels.room_to_measure())
+            metres[k], beside[k] = kernels._to_polygon.py_func(*given)
         elif out[2][k] == kernels.OUTSIDE:
-            way, row = kernels._to_outline, ()
+            metres[k], beside[k] = kernels._to_outline.py_func(x, y, index.borders)
         else:
             continue
-        metres[k], beside[k] = way.py_func(x, y, *row, index.borders)
         alone = kernels.place_one.py_func(*xy[k], height, locator._box, index.cells, index.borders)
         assert alone[:3] == (out[1][k], out[2][k], out[3][k])
     np.testing.assert_allclose(metres, found.edge_m, rtol=1e-12)
@@ -535,3 +535,36 @@ def test_cell_index_equals_python_and_brute_force():
         inside = (boxes[:, 0] < column + 7) & (boxes[:, 2] >= column)
         inside &= (boxes[:, 1] < row + 7) & (boxes[:, 3] >= row)
         assert items[starts[cell] : starts[cell + 1]].tolist() == np.flatnonzero(inside).tolist()
+
+
+@pytest.mark.parametrize("n", [3, 63, 64, 65, 300])
+def test_rings_of_any_length_are_measured_to_their_end(n):
+    """A round ring about a small one, against GEOS in a plane of the same scale."""
+    turn, of = np.linspace(0, 2 * np.pi, n, endpoint=False), 30
+    outer = np.stack([np.cos(turn), np.sin(turn)], 1) * 900_000 + 1_000_000
+    inner = np.array([[0, 0], [9_000, 2_000], [3_000, 8_000]]) + 1_000_000
+    rings = [np.vstack([ring, ring[:1]]).astype(np.int32) for ring in (outer, inner)]
+    starts, none = np.cumsum([0, *map(len, rings)]), np.zeros((0, 4), np.int32)
+    arrays = [
+        np.vstack(rings), starts, np.array([0, 2]), np.arange(starts[-1], dtype=np.int32), none,
+        none[:, 0].copy(), np.zeros(2, np.int64), none[:, 0].copy(),
+    ]  # fmt: skip
+    for array in arrays:
+        array.setflags(write=False)  # as in an index
+    borders = kernels.Borders((11_400_000_000, 3_360_000_000), *arrays, (1, 1, 1), 1.0)
+    xy = np.random.default_rng(n).integers(200_000, 1_800_000, (of, 2))
+    points = xy + np.array(borders.origin)
+    metres, beside = np.full(of, np.nan), np.full(of, -1, np.int32)
+    kernels.measure(
+        points, np.zeros(of, np.int32), np.zeros(of, np.int8), borders, metres, beside
+    )  # fmt: skip
+    for k in range(of):
+        scale = np.array(kernels.metres_per_step(points[k, 1]))
+        vertices = borders.xy * scale
+        far = shapely.distance(
+            shapely.points(xy[k] * scale),
+            shapely.linestrings(np.stack([vertices[:-1], vertices[1:]], 1)),
+        )
+        far[len(outer)] = np.inf  # leads from one ring to the other
+        assert metres[k] == pytest.approx(far.min(), rel=1e-9)
+        assert far[beside[k]] == pytest.approx(far.min(), rel=1e-9)
