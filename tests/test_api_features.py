@@ -224,27 +224,27 @@ def test_properties_are_parameters_too(client, table):
     assert len(select(client, datetime="2025-01-01T00:00:00Z/..")) == len(table)
 
 
-BAD = {
-    "bbox=1,2,3": 400, "bbox=a,b,c,d": 400, "bbox=3,1,2,4": 400, "bbox=nan,1,2,4": 400,
-    "bbox=1,1,inf,4": 400, "bbox=1,2,3,4&bbox-crs=EPSG:9999": 400, "crs=nonsense": 400,
-    "bbox=1,1,2,4&bbox-crs=EPSG:99": 400, "limit=0": 422, "limit=-1": 422,
-    "limit=x": 422, "unknown=1": 400, "limit=1&limit=2": 422, "datetime=yesterday": 400,
-    "datetime=2026-02-01/2026-01-01": 400, "filter=households >": 400, "filter=nothing = 1": 400,
-    "filter=code = 4": 400, "filter=households LIKE 'a'": 400, "filter=FOO(code) = 1": 400,
-    "filter=households": 400, "filter=" + "(" * 30 + "a=1": 400,
-    "filter=" + "(" * 10 + "a=1" + ")" * 10: 400,
-    "filter=S_INTERSECTS(geometry, POLYGON((0 0, 1 1, 1 0, 0 1, 0 0)))": 400,
-    "filter=S_INTERSECTS(code, POINT(1 2))": 400, "filter=a=1&filter-lang=sql": 422,
-    "filter={&filter-lang=cql2-json": 400, "filter=[]&filter-lang=cql2-json": 400,
-    "filter=households > 1e999": 400, "filter=T_AFTER(valid_from, DATE('2026-01-01'))": 400,
-    "filter=households IN ('a')": 400, "filter=1": 400,
-}  # fmt: skip
+BAD = (
+    "bbox=1,2,3", "bbox=a,b,c,d", "bbox=3,1,2,4", "bbox=nan,1,2,4",
+    "bbox=1,1,inf,4", "bbox=1,2,3,4&bbox-crs=EPSG:9999", "crs=nonsense",
+    "bbox=1,1,2,4&bbox-crs=EPSG:99", "limit=0", "limit=-1",
+    "limit=x", "unknown=1", "limit=1&limit=2", "datetime=yesterday",
+    "datetime=2026-02-01/2026-01-01", "filter=households >", "filter=nothing = 1",
+    "filter=code = 4", "filter=households LIKE 'a'", "filter=FOO(code) = 1",
+    "filter=households", "filter=" + "(" * 30 + "a=1",
+    "filter=" + "(" * 10 + "a=1" + ")" * 10,
+    "filter=S_INTERSECTS(geometry, POLYGON((0 0, 1 1, 1 0, 0 1, 0 0)))",
+    "filter=S_INTERSECTS(code, POINT(1 2))", "filter=a=1&filter-lang=sql",
+    "filter={&filter-lang=cql2-json", "filter=[]&filter-lang=cql2-json",
+    "filter=households > 1e999", "filter=T_AFTER(valid_from, DATE('2026-01-01'))",
+    "filter=households IN ('a')", "filter=1",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("query", BAD)
 def test_what_cannot_be_answered_is_refused(client, query):
     answer = client.get(f"{ITEMS}?{query}")
-    assert answer.status_code == BAD[query], answer.text
+    assert answer.status_code == 400, answer.text  # as OGC API Features asks
     assert answer.headers["content-type"] == "application/problem+json"
     assert {"code", "detail_en", "detail_zh"} <= set(answer.json())
 

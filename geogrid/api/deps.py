@@ -13,7 +13,7 @@ from geogrid.api.collections import Collections
 from geogrid.api.directory import Directory
 from geogrid.api.imagery import Imagery
 from geogrid.api.metrics import Metrics
-from geogrid.api.problems import Problem
+from geogrid.api.problems import Problem, status_of_invalid
 from geogrid.api.settings import Settings
 from geogrid.datums import Datum
 from geogrid.edition import Edition
@@ -106,7 +106,8 @@ def each_once(request: Request) -> None:
     if repeated:
         name = repeated[0]
         raise Problem(
-            422, "repeated", f"{name}: given {names.count(name)} times, expected once",
+            status_of_invalid(request.scope["path"]), "repeated",
+            f"{name}: given {names.count(name)} times, expected once",
             f"{name}：参数重复", field=name,
         )  # fmt: skip
 

@@ -133,6 +133,9 @@ _COLUMNS = "lon=COLUMN&lat=COLUMN"
 _DOCUMENT = {
     "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}
 }
+_OGC = ("/collections", "/conformance", "/tileMatrixSets", "/tiles")
+"""Beginnings of the addresses that OGC API describes."""
+
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "4XX": {"content": _DOCUMENT, "description": "A problem document (RFC 9457)."},
     "422": {"content": _DOCUMENT, "description": "A parameter is missing or wrong."},
@@ -146,6 +149,18 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(GeogridError, _on_geogrid_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
+
+
+def status_of_invalid(path: str) -> int:
+    """Return the status for a parameter that is missing or wrong.
+
+    OGC API asks for 400 (Features part 1, `/req/core/query-param-invalid`); elsewhere 422 tells
+    what was understood and is wrong from what is no request.
+
+    >>> status_of_invalid("/collections/grid/items"), status_of_invalid("/v1/locate")
+    (400, 422)
+    """
+    return 400 if path.startswith(_OGC) else 422
 
 
 def refuse(scope: Scope, problem: Problem, fields: Sequence[FieldProblem] = ()) -> JSONResponse:
@@ -266,7 +281,7 @@ def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     fields = [_field_problem(item) for item in error.errors()]
     first = fields[0]
     detail, zh = (f"{first.field}: {first.detail}", f"{first.field}：{first.detail_zh}")
-    status = 400 if first.code == "json_invalid" else 422
+    status = 400 if first.code == "json_invalid" else status_of_invalid(request.scope["path"])
     problem = Problem(status, first.code, detail, zh, field=first.field)
     return refuse(request.scope, problem, fields)
 
