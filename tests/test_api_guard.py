@@ -531,12 +531,12 @@ def test_no_middleware_of_the_application_is_the_slow_kind(client):
         layer = getattr(layer, "app", None)
 
 
-def test_a_head_that_was_let_in_is_judged_again_for_each_query(dataset, secrets):
+def test_a_head_that_was_let_in_is_judged_again_for_each_query(data, secrets):
     """The key is withdrawn, and the edition replaced, while the connection stays open."""
     secret, line = secrets["phone"]
-    app = client_of(dataset, keys=[line], host="0.0.0.0").app
+    app = client_of(data, keys=[line], host="0.0.0.0").app
     guard = app.middleware_stack = app.build_middleware_stack()
-    guard.served.dataset, query = dataset, b"lon=114.62&lat=33.62&datum=wgs84"
+    guard.served.dataset, query = data, b"lon=114.62&lat=33.62&datum=wgs84"
     guard.keys.replace([keys.parse(line)])
     scope = {
         "type": "http", "method": "GET", "path": "/v1/locate", "query_string": b"", "state": {},
@@ -551,7 +551,7 @@ def test_a_head_that_was_let_in_is_judged_again_for_each_query(dataset, secrets)
     second = at_once(query)
     assert second is not None
     assert other.revision.encode() in second
-    assert dataset.revision.encode() not in second
+    assert data.revision.encode() not in second
     guard.keys.replace([keys.parse(secrets["staff"][1])])
     assert at_once(query) is None
     assert app.at_once(dict(scope, method="POST")) is None
