@@ -1,9 +1,10 @@
 """Load the service with faults, at full size: slow, greedy and leaving clients, editions swapped.
 
-`python benchmarks/load.py CITY.gpkg [--seconds 60] [--only attack|faults|pause]`; needs wrk, and
-some minutes. `attack` is 1,100 slow heads, 300 slow bodies, 50 clients that do not read and four
-bodies of 200 MB, all at once. `faults` is wrk with look-ups and units while editions are swapped
-every second and clients misbehave. `pause` measures look-ups while the edition given is built anew.
+`python benchmarks/load.py CITY.gpkg [--seconds 60] [--only pause|over|attack|faults]`; needs wrk,
+and some minutes. `pause` measures look-ups while the edition given is built anew. `over` asks five
+times as much as can be answered, and five times as much as one caller may. `attack` is 1,100 slow
+heads, 300 slow bodies, 50 clients that do not read and four bodies of 200 MB, all at once. `faults`
+is wrk with look-ups and units while editions are swapped every second and clients misbehave.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -42,6 +44,11 @@ from geogrid import store
 from geogrid.edition import Edition
 
 _MEGABYTE = 1e6
+_PARTS = ("pause", "over", "attack", "faults")
+_OVER = 5
+_PAGE = get("/collections/microgrid/items?limit=2000")
+_PER_SECOND = 50
+_PAUSE_MS = 10  # between requests of one connection: faults, not overload, are looked for
 
 
 def main() -> None:
@@ -49,11 +56,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("city", type=Path)
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--only", choices=("attack", "faults", "pause"))
+    parser.add_argument("--only", choices=_PARTS)
     given = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4_096), hard))
-    for name in ("pause", "attack", "faults"):
+    for name in _PARTS:
         if given.only in (None, name):
             found = globals()[name](given.city, given.seconds)
             print(json.dumps({"part": name} | found, indent=1), flush=True)
@@ -70,6 +77,28 @@ def pause(city: Path, seconds: int) -> dict[str, object]:
         "alone_ms": _spread(alone), "while_building_ms": _spread(during),
         "building_s": round(took, 1), "look_ups": [len(alone), len(during)],
         "rss_mb": [round(each / _MEGABYTE) for each in (before, *after)],
+    }  # fmt: skip
+
+
+def over(city: Path, seconds: int) -> dict[str, object]:
+    """Offer pages and look-ups at five times the rate that is reached, and that is allowed."""
+    seconds = min(seconds, 30)
+    with serving(city, reload_seconds=0, access_log="") as service:
+        capacity, alone = asyncio.run(_capacity(service.port))
+        sizes = [service.rss()]
+        offer = _offered_and_recovered(service.port, _OVER * capacity, seconds)
+        answers, health, recovered = asyncio.run(_watched(offer, service, sizes))
+    few = {"limits__requests_per_second": _PER_SECOND}
+    with serving(city, reload_seconds=0, access_log="", **few) as service:
+        place = get(_points(city, 1)[0])
+        often = asyncio.run(_offered(service.port, place, _OVER * _PER_SECOND, 10))
+    last = [each for each in answers if each[0] > seconds / 2]
+    return {
+        "capacity_per_second": round(capacity), "alone_ms": _spread(alone),
+        "at_five_times": _by_status(answers), "second_half": _by_status(last),
+        "healthz": [len(health), _spread(health)], "recovered_s": round(recovered, 2),
+        "rss_above_start_mb": round((max(sizes) - sizes[0]) / _MEGABYTE),
+        "at_five_times_what_one_may": _by_status(often),
     }  # fmt: skip
 
 
@@ -102,7 +131,9 @@ def faults(city: Path, seconds: int) -> dict[str, object]:
         served, files = Path(folder, "city.gpkg"), _two_editions(city, Path(folder))
         shutil.copyfile(files[0], served)
         script = Path(folder, "ask.lua")
-        script.write_text(_LUA.replace("PATHS", json.dumps(_paths(city))[1:-1]))
+        script.write_text(
+            _LUA.replace("PATHS", json.dumps(_paths(city))[1:-1]).replace("PAUSE", str(_PAUSE_MS))
+        )
         with serving(served, reload_seconds=0, access_log="") as service:
             sizes: list[int] = []
             work = _faulty(service, (script, served, files), seconds)
@@ -118,6 +149,64 @@ def faults(city: Path, seconds: int) -> dict[str, object]:
         "rss_mb_by_tenth": [round(max(sizes[k : k + tenth]) / _MEGABYTE)
                             for k in range(0, len(sizes) - tenth + 1, tenth)],
     }  # fmt: skip
+
+
+async def _capacity(port: int) -> tuple[float, list[float]]:
+    """Return how many pages a second four callers get, one after the other, and their seconds."""
+    took: list[float] = []
+    await ask(port, _PAGE)
+    began = time.perf_counter()
+
+    async def caller() -> None:
+        while time.perf_counter() < began + 5:
+            asked = time.perf_counter()
+            assert b" 200 OK" in await ask(port, _PAGE)
+            took.append(time.perf_counter() - asked)
+
+    await asyncio.gather(*(caller() for _ in range(4)))
+    return len(took) / (time.perf_counter() - began), took
+
+
+Answer: TypeAlias = tuple[float, str, float]
+"""When it was asked for, its status, and the seconds it took."""
+
+
+async def _offered(port: int, request: bytes, per_second: float, seconds: float) -> list[Answer]:
+    """Ask at a rate, whatever is answered."""
+    began = time.perf_counter()
+
+    async def one() -> Answer:
+        asked = time.perf_counter()
+        answer = b""
+        with contextlib.suppress(OSError, asyncio.TimeoutError):
+            answer = await ask(port, request, 60)
+        retry = b"retry-after" in answer
+        status = answer[9:12].decode() + (" with Retry-After" if retry else "")
+        return asked - began, status or "none", time.perf_counter() - asked
+
+    asking = []
+    for k in range(int(per_second * seconds)):
+        await asyncio.sleep(max(0, began + k / per_second - time.perf_counter()))
+        asking.append(asyncio.create_task(one()))
+    return await asyncio.gather(*asking)
+
+
+async def _offered_and_recovered(
+    port: int, per_second: float, seconds: int
+) -> tuple[list[Answer], list[float], float]:
+    health = asyncio.create_task(healthy(port, seconds * 4, 0.2))
+    over = time.perf_counter() + seconds
+    answers = await _offered(port, _PAGE, per_second, seconds)
+    while b" 200 OK" not in await ask(port, _PAGE):
+        await asyncio.sleep(0.1)
+    return answers, await health, time.perf_counter() - over
+
+
+def _by_status(answers: list[Answer]) -> dict[str, list[object]]:
+    found: dict[str, list[float]] = {}
+    for _, status, seconds in answers:
+        found.setdefault(status, []).append(seconds)
+    return {status: [len(took), _spread(took)] for status, took in sorted(found.items())}
 
 
 async def _look_ups(port: int, paths: list[str], seconds: float) -> list[float]:
@@ -168,6 +257,8 @@ async def _faulty(
     service: Service, files: tuple[Path, Path, list[Path]], seconds: int
 ) -> tuple[str, list[str], int]:
     script, served, editions = files
+    request, swaps = get("/v1/reload").replace(b"GET", b"POST"), 0
+    await ask(service.port, request, 60)  # the process that builds has started
     end = time.monotonic() + seconds
     wrk = await asyncio.create_subprocess_exec(
         "wrk", "-t1", "-c16", f"-d{seconds}s", "--latency", "--timeout", "10s",
@@ -175,7 +266,6 @@ async def _faulty(
         f"http://{HOST}:{service.port}", stdout=subprocess.PIPE,
     )  # fmt: skip
     misbehaving = asyncio.create_task(_misbehave(service.port, end))
-    request, swaps = get("/v1/reload").replace(b"GET", b"POST"), 0
     while time.monotonic() < end:
         began = time.monotonic()
         draft = served.with_name("draft")
@@ -245,6 +335,7 @@ function request()
   k = k % #paths + 1
   return wrk.format("GET", paths[k])
 end
+function delay() return PAUSE end
 function response(status, headers, body)
   local first, other = body:find('"first', 1, true), body:find('"other', 1, true)
   if status ~= 200 then bad = bad + 1

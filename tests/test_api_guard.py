@@ -346,7 +346,7 @@ def test_a_burst_is_waited_out_and_a_lasting_overload_is_told_soon():
 
     (first, lasting, after) = asyncio.run(run())
     assert first == (False, pytest.approx(0.5, abs=0.1))
-    assert lasting == (False, pytest.approx(0.025, abs=0.1))
+    assert lasting == (False, pytest.approx(0.125, abs=0.1))
     assert after == (True, pytest.approx(0.2, abs=0.1))
 
 

@@ -54,7 +54,9 @@ _ANSWER: dict[int | str, dict[str, Any]] = {
     }
 }
 
-router = APIRouter(prefix="/v1/locate", tags=["locate"])
+PATH = "/v1/locate/batch"
+
+router = APIRouter(prefix=PATH, tags=["locate"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class _Wanted:
 
 
 @router.post(
-    "/batch",
+    "",
     response_class=Response,
     responses=_ANSWER,
     openapi_extra={"requestBody": _BODY},

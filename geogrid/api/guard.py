@@ -28,7 +28,7 @@ from math import ceil
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from geogrid.api import problems
+from geogrid.api import batch, jobs, lookup, problems
 from geogrid.api.deps import Dataset, Served, dataset_of
 from geogrid.api.front import AtOnce, Front, Whole
 from geogrid.api.journal import Journal
@@ -45,12 +45,12 @@ _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _OPEN = frozenset(("/", "/healthz", "/readyz", "/docs", "/openapi.json", "/favicon.ico"))
 """Answers without a key: pages and descriptions, which hold nothing of the edition."""
 
-_QUICK = frozenset(("/v1/locate", "/metrics", "/v1/reload"))
+_QUICK = frozenset((lookup.PATH, "/metrics", "/v1/reload"))
 """Need no place to work at: done in microseconds, or bounded by themselves."""
 
 _STATIC = "/static/"
-_BULK = ("/v1/locate/batch", "/v1/jobs")
-_UPLOADS = "/v1/jobs"
+_BULK = (batch.PATH, jobs.PATH)
+_UPLOADS = jobs.PATH
 """Bodies that go to disk, read by the route itself."""
 
 _BODIES = 64

@@ -38,7 +38,9 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {"headers": {"Location": {"schema": {"type": "string"}}}}
 }
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+PATH = "/v1/jobs"
+
+router = APIRouter(prefix=PATH, tags=["jobs"])
 
 
 def _workshop(request: Request) -> Workshop:
@@ -90,7 +92,7 @@ async def send(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    response.headers["Location"] = f"{router.prefix}/{job.id}"
+    response.headers["Location"] = f"{PATH}/{job.id}"
     return _told(request, job)
 
 
@@ -187,7 +189,7 @@ def _require_done(job: Job) -> None:
 
 def _told(request: Request, job: Job) -> JobStatus:
     """Return a job as it is told."""
-    place, summary, problem = f"{router.prefix}/{job.id}", job.summary, job.problem
+    place, summary, problem = f"{PATH}/{job.id}", job.summary, job.problem
     done, lang = job.state is State.DONE, problems.language(request.scope)
     return JobStatus(
         id=job.id,

@@ -45,8 +45,9 @@ class Limits(_Group):
     """All headers of a request together."""
     seconds: float = Field(default=30, gt=0)
     """From the last byte of a request to the first of its answer."""
-    slow_requests: int = Field(default=8, ge=1)
-    """Requests that are worked on at once in threads; single look-ups are not counted."""
+    slow_requests: int = Field(default=4, ge=1)
+    """Requests that are worked on at once in threads; single look-ups are not counted. More are not
+    faster, since they share an interpreter, and delay each other and the look-ups."""
     waiting_requests: int = Field(default=256, ge=0)
     """Requests that wait for one of those; more are answered 503."""
     wait_seconds: float = Field(default=4, gt=0)

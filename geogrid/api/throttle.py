@@ -7,8 +7,8 @@ from collections import OrderedDict
 _MOST_CALLERS = 10_000
 """Callers remembered; the one that asked longest ago is forgotten first."""
 
-_SHORT = 0.05
-"""Share of the time one may wait, once more is asked than can be done: 0.2 s of 4."""
+_SHORT = 0.25
+"""Share of the time one may wait, once more is asked than can be done: 1 s of 4."""
 
 
 class Slots:
