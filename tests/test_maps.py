@@ -6,6 +6,8 @@ import hashlib
 import html
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -533,9 +535,9 @@ def test_hosts_of_the_own_network_may_be_named(toy_edition, tmp_path):
 
 def test_saved_map_says_city_and_counts(toy_edition, tmp_path):
     maps.map_of(toy_edition).save(tmp_path / "map.html")
-    page = (tmp_path / "map.html").read_text("utf-8")
-    assert "64 网格 grids · 256 微网格 micro-grids" in page
-    assert "玩具市" in page
+    page = (tmp_path / "map.html").read_text("ascii")  # a browser holds it at a byte a character
+    for said in ("64 网格 grids · 256 微网格 micro-grids", "玩具市"):
+        assert json.dumps(said).strip('"') in page
 
 
 def test_names_and_items_cannot_end_the_script(toy_edition, tmp_path):
@@ -562,9 +564,31 @@ def test_map_and_edition_show_in_a_notebook(toy_edition):
         assert not re.findall(r"<script[^>]*\bsrc|<link", page)
 
 
-def test_public_names_are_reached_from_the_package(toy_edition):
+def test_public_names_are_reached_from_the_package():
     assert gg.map is maps.map_of
     assert gg.maps.coverage_map is maps.coverage_map
+    assert all(getattr(maps, name) is not None for name in maps.__all__)
+    with pytest.raises(AttributeError, match="maps_of"):
+        _ = maps.maps_of
+
+
+def test_showing_a_map_does_not_wait_for_what_it_does_not_need():
+    script = (
+        "import sys, geogrid as gg; gg.map, gg.maps.widget, gg.maps.classes_of; "
+        "slow = {'matplotlib', 'mapclassify', 'sklearn', 'scipy.stats', 'rasterio'}; "
+        "sys.exit(' '.join(slow & set(sys.modules)) or 0)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert ran.stderr.strip() == ""
+    assert ran.returncode == 0
+
+
+def test_no_map_and_no_picture_needs_pyplot():
+    """It chooses a backend by the screen and keeps every figure in memory."""
+    script = "import sys, geogrid.maps.pictures; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_widget_recolours_without_sending_geometry(toy_edition, monkeypatch):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import geopandas as gpd
 
-from geogrid import datums, incidents, maps, sample, store
+from geogrid import datums, incidents, sample, store
 from geogrid.cli.console import Console, Meter
 from geogrid.cli.figures import padded, report_text
 from geogrid.cli.jobs import divide, division_json
@@ -14,6 +14,7 @@ from geogrid.coverage.checklist import Checklist
 from geogrid.coverage.findings import Findings
 from geogrid.errors import DataError
 from geogrid.locate import LocateSummary, Locator, locate_file
+from geogrid.maps.city import map_of
 from geogrid.parallel import Engine
 from geogrid.partition.pipeline import Division, Request
 
@@ -141,7 +142,7 @@ def run_demo(plan: Demo, console: Console) -> Summary:
 
     console.say("5/5 地图", "5/5 the map")
     with Meter() as meter:
-        maps.map_of(edition, incidents=_incident_points(target)).save(page)
+        map_of(edition, incidents=_incident_points(target)).save(page)
     stages.append(_stage("地图", "map", meter))
     return Summary(city, inputs / "imagery.tif", page, report, division, findings, located, stages)
 

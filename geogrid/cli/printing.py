@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from geogrid import maps, tables
+from geogrid import tables
 from geogrid.coverage.check import check
 from geogrid.edition import Edition
+from geogrid.maps.city import map_of
 from geogrid.schema import require_columns
 
 
@@ -34,18 +35,21 @@ class Print:
 
 def write_print(edition: Edition, output: Path, wanted: Print) -> None:
     """Write a map of `.png`, `.pdf` or `.svg`."""
+    from geogrid.maps.pictures import picture
+    from geogrid.maps.sheet import Sheet
+
     color = wanted.color if wanted.warnings is None else _warnings(wanted.warnings)
-    maps.picture(
+    picture(
         edition, color, level=wanted.level, part=wanted.part,
         findings=check(edition) if wanted.findings else None,
-        sheet=maps.Sheet(wanted.title, wanted.paper),
+        sheet=Sheet(wanted.title, wanted.paper),
     ).save(output)  # fmt: skip
 
 
 def write_page(edition: Edition, output: Path, wanted: Print, imagery: Path | None) -> None:
     """Write a map as a page that opens without a network."""
     color = wanted.color if wanted.warnings is None else _warnings(wanted.warnings)
-    maps.map_of(
+    map_of(
         edition, color=color, level=wanted.level, imagery=imagery,
         findings=check(edition) if wanted.findings else None,
     ).save(output)  # fmt: skip

@@ -7,7 +7,6 @@ blue. The thresholds are part of the result: a map without them says nothing.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import mapclassify
 import numpy as np
 from numpy.typing import NDArray
 
@@ -99,11 +98,13 @@ def found(measure: str, method: str, values: NDArray[np.float64], *, least: int 
             f"{len(COLOURS)}. Give the thresholds yourself, or take a longer time or larger units."
         )
     if method == "quantile":
-        bins = mapclassify.Percentiles(positive, pct=[*_PERCENTS, 100.0]).bins[:4]
+        bins = np.percentile(positive, _PERCENTS)
     else:
+        from mapclassify import FisherJenks  # seconds to import: it brings scikit-learn
+
         step = max(1, len(positive) // _MOST_VALUES)
         thinned = np.append(positive[::step], positive[-1])
-        upper = mapclassify.FisherJenks(thinned, k=len(COLOURS)).bins[:4]
+        upper = FisherJenks(thinned, k=len(COLOURS)).bins[:4]
         # A class ends with its highest value; the next begins with the next value that occurs.
         bins = positive[np.searchsorted(positive, upper, side="right").clip(max=len(positive) - 1)]
     a, b, c, d = (float(value) for value in bins)

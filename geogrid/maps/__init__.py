@@ -4,20 +4,27 @@ A map is an ordinary `folium.Map`: show it in a notebook, add folium layers to i
 `picture` makes static maps, PNG, PDF or SVG, to scale and with a font that has Chinese.
 
 >>> from geogrid.maps import GridLayer, map_of, picture, save
+
+Names are imported when they are first used: who looks at a map does not wait for matplotlib.
 """
 
-from geogrid.maps.city import GridMap, balance_map, coverage_map, map_of, shown, warning_map
-from geogrid.maps.classes import Classes, classes_of
-from geogrid.maps.compare import compare_map
-from geogrid.maps.layers import GridLayer
-from geogrid.maps.notebook import widget
-from geogrid.maps.page import offline, save
-from geogrid.maps.pictures import SUFFIXES as PICTURES
-from geogrid.maps.pictures import Picture, picture
-from geogrid.maps.sheet import Sheet
+from importlib import import_module
 
-__all__ = [
-    "PICTURES", "Classes", "GridLayer", "GridMap", "Picture", "Sheet", "balance_map", "classes_of",
-    "compare_map", "coverage_map", "map_of", "offline", "picture", "save", "shown", "warning_map",
-    "widget",
-]  # fmt: skip
+_SOURCES = {
+    "Classes": "classes", "GridLayer": "layers", "GridMap": "city", "Picture": "pictures",
+    "Sheet": "sheet", "balance_map": "city", "classes_of": "classes", "compare_map": "compare",
+    "coverage_map": "city", "map_of": "city", "offline": "page", "picture": "pictures",
+    "save": "page", "shown": "city", "warning_map": "city", "widget": "notebook",
+}  # fmt: skip
+
+PICTURES = (".png", ".pdf", ".svg")
+"""What `Picture.save` writes."""
+
+__all__ = ["PICTURES", *sorted(_SOURCES)]  # names of _SOURCES
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name at first use."""
+    if name not in _SOURCES:
+        raise AttributeError(f"module 'geogrid.maps' has no attribute {name!r}")
+    return getattr(import_module(f"geogrid.maps.{_SOURCES[name]}"), name)

@@ -19,7 +19,6 @@ from geogrid.incidents.warning import COLOURS, NO_DATA
 from geogrid.maps.classes import Colour
 from geogrid.maps.layers import OPACITY, Call, GridLayer, PointLayer, View
 from geogrid.maps.page import frame, offline, save
-from geogrid.maps.underlay import overlay
 from geogrid.schema import EXCHANGE_CRS, require_columns, require_crs
 
 _SEVERITIES = {
@@ -113,6 +112,8 @@ def map_of(
     layer = GridLayer(edition, level, color=color, opacity=OPACITY if imagery is None else _PALE)
     canvas = GridMap(edition, f"{edition.info.city} 网格图 Grid map")
     if imagery is not None:
+        from geogrid.maps.underlay import overlay  # brings what reads rasters
+
         overlay(edition, imagery).add_to(canvas)
     layer.add_to(canvas)
     if incidents is not None:

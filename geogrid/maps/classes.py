@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
-import mapclassify
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -83,7 +82,19 @@ class Classes:
         }  # fmt: skip
 
 
-Colour: TypeAlias = str | pd.Series | Classes | mapclassify.classifiers.MapClassifier
+@runtime_checkable
+class Classifier(Protocol):
+    """A classification by mapclassify, which takes seconds to import: its users have done so."""
+
+    y: NDArray[np.float64]
+    yb: NDArray[np.int64]
+    k: int
+
+    def get_legend_classes(self, fmt: str) -> list[str]:
+        """Return the text of each class."""
+
+
+Colour: TypeAlias = str | pd.Series | Classes | Classifier
 """What a map may be coloured by."""
 
 
@@ -116,7 +127,7 @@ def classes_of(edition: Edition, colour: Colour, level: str = "auto") -> Classes
         chosen = _level_of(edition, colour, level)
         values = colour.reindex(edition.units[chosen]["code"])
         return _of_values(values.reset_index(drop=True), chosen, str(colour.name or "值 Value"))
-    if isinstance(colour, mapclassify.classifiers.MapClassifier):
+    if isinstance(colour, Classifier):
         return _of_classifier(edition, colour, level)
     chosen = "microgrid" if level == "auto" else level
     if colour == "balance":
@@ -183,7 +194,7 @@ def _of_numbers(numbers: NDArray[np.float64], level: str, title: str) -> Classes
     else:
         shares = np.arange(1, len(SEQUENTIAL) + 1) / len(SEQUENTIAL)
         bins = np.unique(np.quantile(numbers[known], shares))
-        found = mapclassify.UserDefined(numbers[known], bins).yb
+        found = np.searchsorted(bins, numbers[known])
         found = np.unique(found, return_inverse=True)[1]  # a class may be empty where values repeat
     classes[known] = found
     n = int(found.max()) + 1
@@ -261,9 +272,7 @@ def _balance(edition: Edition, level: str) -> Classes:
     return _with_nothing_known(shown, ~np.isfinite(share))
 
 
-def _of_classifier(
-    edition: Edition, classifier: mapclassify.classifiers.MapClassifier, level: str
-) -> Classes:
+def _of_classifier(edition: Edition, classifier: Classifier, level: str) -> Classes:
     counts = edition.counts()
     fitting: Sequence[str] = [each for each in LEVELS if counts[each] == len(classifier.y)]
     if level == "auto" and len(fitting) == 1:

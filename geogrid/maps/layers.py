@@ -23,6 +23,9 @@ from geogrid.maps.payload import compressed, packed, text_of
 OPACITY = 0.92
 """Of the fills: imagery or tiles below are guessed, colours stay those of the legend."""
 
+_BLOCK = 1 << 19
+"""Characters of an edition in a block; browsers copy one long text over and over as it arrives."""
+
 
 class GridLayer(Layer):
     """A whole edition, painted on one canvas.
@@ -83,13 +86,12 @@ class GridLayer(Layer):
 
     def render(self, **kwargs: object) -> None:  # type: ignore[override]  # as folium's own
         """Write the layer into its page, after the scripts and the edition, which it may share."""
-        header = _equipped(self)
-        digest = self.edition.info.digest
-        data = (
-            "window.geogridData = window.geogridData || {};"
-            f'window.geogridData["{digest}"] = "{packed(self.edition)}";'
-        )
-        header.add_child(Text(f"<script>{data}</script>"), name=f"geogrid_{digest}")
+        digest, text = self.edition.info.digest, packed(self.edition)
+        parts = [text[start : start + _BLOCK] for start in range(0, len(text), _BLOCK)]
+        blocks = [
+            f'<script type="text/plain" data-edition="{digest}">{each}</script>' for each in parts
+        ]
+        _equipped(self).add_child(Text("".join(blocks)), name=f"geogrid_{digest}")
         super().render(**kwargs)  # type: ignore[no-untyped-call]  # folium's
 
 
@@ -222,8 +224,7 @@ def script_text(value: object) -> str:
     >>> script_text(["</script>", "{{ 7 * 7 }}"])
     '["\\u003c/script>", "\\u007b{ 7 * 7 }}"]'
     """
-    text = json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
-    text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    text = json.dumps(value).replace("<", "\\u003c")
     return re.sub(r"\{(?=[{%#])", r"\\u007b", text)
 
 

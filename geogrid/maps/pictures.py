@@ -20,6 +20,7 @@ from geogrid.codes import LEVELS
 from geogrid.coverage.findings import Findings
 from geogrid.edition import Edition
 from geogrid.errors import UsageError
+from geogrid.maps import PICTURES
 from geogrid.maps.classes import Colour, classes_of
 from geogrid.maps.furniture import Shown, furnish
 from geogrid.maps.labels import Label, place
@@ -28,8 +29,6 @@ from geogrid.maps.scene import Scene
 from geogrid.maps.shading import shade
 from geogrid.maps.sheet import Box, Layout, Sheet
 from geogrid.store import replacing
-
-SUFFIXES = (".png", ".pdf", ".svg")
 
 _NOTEBOOK_DPI = 110
 _AUTO_MM = 1.0
@@ -73,8 +72,8 @@ class Picture:
         """
         path = Path(path)
         kind = path.suffix.lower()
-        if kind not in SUFFIXES:
-            raise UsageError(f"cannot write {path.name}: pictures are {', '.join(SUFFIXES)}")
+        if kind not in PICTURES:
+            raise UsageError(f"cannot write {path.name}: pictures are {', '.join(PICTURES)}")
         with replacing(path) as draft, draft.open("wb") as file:
             self._write(file, kind[1:], self.dpi)
 

@@ -8,8 +8,11 @@ _HERE = files("geogrid.maps.assets")
 
 
 def scripts() -> str:
-    """Return our own script, which needs Leaflet before it."""
-    return _text("grid_layer.js")
+    """Return our own script, which needs Leaflet before it.
+
+    Of ASCII alone, as all that a map writes: a browser keeps such a page at a byte a character.
+    """
+    return _text("grid_layer.js").encode("ascii", "backslashreplace").decode("ascii")
 
 
 def styles() -> str:

@@ -9,10 +9,11 @@
 
   const SKIP = 0.7; // pixels: nearer vertices cannot be told apart
   const DOT = 1.5; // pixels: smaller units are painted as one pixel
+  const TINY = 0.4; // pixels: lines shorter than that are left out
   const PADDING = 0.15; // share of the view painted beyond each side, for panning
-  const BLOCKING = 24; // milliseconds of unpacking before the page may breathe
   const SMOOTH = 30; // milliseconds: what is painted faster is painted while it is dragged
   const NONE = 255; // class of what is not painted
+  const FAR = 2 ** 31 - 1; // steps: no vertex is there
   const STROKES = 200; // arcs a path: the browser's time grows with the square of a path's length
 
   // Lowest first when painted. `from`: mean size in pixels from which lines are drawn.
@@ -33,39 +34,38 @@
 
   // ---- unpacking
 
+  // Lets the page answer between two stretches of work.
   const channel = new MessageChannel(), waiting = [];
   channel.port1.onmessage = () => waiting.shift()();
   const breathe = () => new Promise((resolve) => { waiting.push(resolve); channel.port2.postMessage(0); });
 
-  // Lets the page answer between two stretches of work.
-  function stretches() {
-    let since = performance.now();
-    return async () => {
-      if (performance.now() - since < BLOCKING) return;
-      await breathe();
-      since = performance.now();
-    };
+  // For browsers older than 2025 a loop of its own: Uint8Array.from(atob(text)) takes two seconds on
+  // an old computer, and fetch of a data address is forbidden by some pages' policies.
+  function bytes(text) {
+    if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+    const values = new Uint8Array(128), tail = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
+    for (let i = 0; i < 64; i++) values["ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".charCodeAt(i)] = i;
+    const found = new Uint8Array((text.length / 4) * 3);
+    for (let i = 0, at = 0; i < text.length; i += 4) {
+      const four = (values[text.charCodeAt(i)] << 18) | (values[text.charCodeAt(i + 1)] << 12) |
+        (values[text.charCodeAt(i + 2)] << 6) | values[text.charCodeAt(i + 3)];
+      found[at++] = four >> 16;
+      found[at++] = four >> 8;
+      found[at++] = four;
+    }
+    return found.subarray(0, found.length - tail);
   }
 
-  // A loop of its own: Uint8Array.from(atob(text)) takes two seconds on an old computer, and fetch
-  // of a data address is forbidden by some pages' policies.
-  async function bytes(text) {
-    const pause = stretches(), step = 1 << 16;
-    const size = (text.length / 4) * 3 - (text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0);
-    const found = new Uint8Array(Math.max(size, 0));
-    for (let from = 0, at = 0; from < text.length; from += step) {
-      const raw = atob(text.slice(from, from + step));
-      for (let i = 0; i < raw.length; i++) found[at++] = raw.charCodeAt(i);
-      await pause();
-    }
+  async function gunzip(...parts) {
+    if (typeof DecompressionStream === "undefined") return inflate(await joined(parts));
+    const { readable, writable } = new DecompressionStream("gzip"), writer = writable.getWriter();
+    const found = joined([], readable);
+    for (const part of parts) writer.write(part).catch(() => {}); // `found` fails as well
+    writer.close().catch(() => {});
     return found;
   }
 
-  async function gunzip(packed) {
-    if (typeof DecompressionStream === "undefined" || L.geogrid.slowly) return inflate(packed);
-    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
-  }
+  const joined = async (parts, stream = new Blob(parts)) => new Uint8Array(await new Response(stream).arrayBuffer());
 
   // RFC 1951, for browsers older than 2023.
   function inflate(packed) {
@@ -150,20 +150,16 @@
   }
 
   // Varints from a stretch of bytes; every value below 2^31.
-  async function numbers(raw, [from, size, count]) {
-    const found = new Int32Array(count), pause = stretches();
+  function numbers(raw, [from, size, count]) {
+    const found = new Int32Array(count);
     let at = from;
-    for (let block = 0; block < count; block += 1 << 17) {
-      const stop = Math.min(count, block + (1 << 17));
-      for (let k = block; k < stop; k++) {
-        let byte = raw[at++], value = byte & 127;
-        for (let shift = 7; byte > 127; shift += 7) {
-          byte = raw[at++];
-          value |= (byte & 127) << shift;
-        }
-        found[k] = value;
+    for (let k = 0; k < count; k++) {
+      let byte = raw[at++], value = byte & 127;
+      for (let shift = 7; byte > 127; shift += 7) {
+        byte = raw[at++];
+        value |= (byte & 127) << shift;
       }
-      await pause();
+      found[k] = value;
     }
     if (at !== from + size) throw new Error("the map's data are damaged");
     return found;
@@ -183,8 +179,37 @@
     return deltas;
   }
 
-  async function unpack(text) {
-    const raw = await gunzip(typeof text === "string" ? await bytes(text) : text);
+  // Sums the differences of vertices in place; returns the box of each arc.
+  function placed(xy, arc) {
+    const boxes = new Int32Array(4 * (arc.length - 1));
+    for (let k = 0, x = 0, y = 0; k + 1 < arc.length; k++) {
+      let w = FAR, s = FAR, e = -FAR, m = -FAR;
+      for (let p = 2 * arc[k], stop = 2 * arc[k + 1]; p < stop; p += 2) {
+        xy[p] = x += signed(xy[p]);
+        xy[p + 1] = y += signed(xy[p + 1]);
+        if (x < w) w = x;
+        if (x > e) e = x;
+        if (y < s) s = y;
+        if (y > m) m = y;
+      }
+      boxes[4 * k] = w; boxes[4 * k + 1] = s; boxes[4 * k + 2] = e; boxes[4 * k + 3] = m;
+    }
+    return boxes;
+  }
+
+  // The arcs of the rings: k along an arc, ~k against it.
+  function resolved(refs, along) {
+    for (let i = 0, seen = 0, next = 0; i < refs.length; i++) {
+      if (refs[i] === 0) { refs[i] = seen++; continue; }
+      const k = seen - refs[i], same = along[next] === i;
+      if (same) next++;
+      refs[i] = same ? k : ~k;
+    }
+    return refs;
+  }
+
+  async function unpack(parts) {
+    const raw = await gunzip(...parts);
     const size = new DataView(raw.buffer, raw.byteOffset).getUint32(0, true);
     const header = JSON.parse(new TextDecoder().decode(raw.subarray(4, 4 + size)));
     if (header.version !== 1) throw new Error(`map data of version ${header.version}, expected 1`);
@@ -192,34 +217,33 @@
     let at = 4 + size;
     for (const [name, count, length] of header.sections) { where[name] = [at, length, count]; at += length; }
     const read = (name) => numbers(raw, where[name]);
-    const xy = await read("xy");
-    for (let i = 0, x = 0, y = 0; i < xy.length; i += 2) {
-      xy[i] = x += signed(xy[i]);
-      xy[i + 1] = y += signed(xy[i + 1]);
-    }
+    const levels = header.levels.map((given) => {
+      const column = (name) => read(`${given.level}.${name}`);
+      return { ...given, n: where[`${given.level}.kind`][2], parents: summed(column("parents")),
+        serials: column("serials"), suffix: column("suffix"), kind: column("kind"),
+        households: column("households") };
+    });
     await breathe();
-    const arc = running(await read("arc_sizes"), 2);
-    const refs = await read("refs"), along = new Set(summed(await read("along")));
-    for (let i = 0, seen = 0; i < refs.length; i++) {
-      if (refs[i] === 0) { refs[i] = seen++; continue; }
-      const k = seen - refs[i];
-      refs[i] = along.has(i) ? k : ~k;
-    }
-    const ring = running(await read("ring_sizes"), 0), rings = running(await read("unit_rings"), 0);
+    const refs = resolved(read("refs"), summed(read("along"))), arc = running(read("arc_sizes"), 2);
+    const ring = running(read("ring_sizes"), 0), rings = running(read("unit_rings"), 0);
     const n = rings.length - 1, unit = new Int32Array(n + 1); // refs of a unit: all its rings
     for (let u = 0; u <= n; u++) unit[u] = ring[rings[u]];
-    const levels = [];
-    for (const given of header.levels) {
-      const column = (name) => read(`${given.level}.${name}`);
-      levels.push({ ...given, n: where[`${given.level}.kind`][2], parents: summed(await column("parents")),
-        serials: await column("serials"), suffix: await column("suffix"), kind: await column("kind"),
-        households: await column("households") });
-    }
-    return new City(header, { xy, arc, refs, ring, rings, unit, levels, n }).prepare();
+    await breathe();
+    const xy = read("xy");
+    await breathe();
+    const city = new City(header, { xy, arc, arcBox: placed(xy, arc), refs, unit, levels, n });
+    await breathe();
+    return city.prepare();
+  }
+
+  // A page holds an edition as blocks of text, which are no script to the browser.
+  function held(digest) {
+    const blocks = document.querySelectorAll(`script[data-edition="${digest}"]`);
+    return Array.from(blocks, (block) => bytes(block.textContent));
   }
 
   const cities = {};
-  const unpacked = (digest) => cities[digest] || (cities[digest] = unpack(window.geogridData[digest]));
+  const unpacked = (digest, parts) => cities[digest] || (cities[digest] = unpack(parts || held(digest)));
 
   // ---- the city: units of all levels over one set of arcs
 
@@ -231,10 +255,9 @@
       this._anchors = [];
     }
 
-    async prepare() {
+    prepare() {
       this.above = this._ancestors(); // by level, the unit that each micro-grid lies in
-      this._boxes();
-      await breathe();
+      this.unitBox = this._boxes();
       this._borders();
       const [west, south, east, north] = this.extent();
       const area = (east - west) * (north - south);
@@ -255,30 +278,19 @@
     }
 
     _boxes() {
-      const { xy, arc, refs, unit, n } = this, nArcs = arc.length - 1;
-      const arcs = (this.arcBox = new Int32Array(4 * nArcs)), units = (this.unitBox = new Int32Array(4 * n));
-      for (let k = 0; k < nArcs; k++) {
-        let w = Infinity, s = Infinity, e = -Infinity, m = -Infinity;
-        for (let v = arc[k]; v < arc[k + 1]; v++) {
-          const x = xy[2 * v], y = xy[2 * v + 1];
-          if (x < w) w = x;
-          if (x > e) e = x;
-          if (y < s) s = y;
-          if (y > m) m = y;
-        }
-        arcs[4 * k] = w; arcs[4 * k + 1] = s; arcs[4 * k + 2] = e; arcs[4 * k + 3] = m;
-      }
+      const { arcBox, refs, unit, n } = this, found = new Int32Array(4 * n);
       for (let u = 0; u < n; u++) {
-        let w = Infinity, s = Infinity, e = -Infinity, m = -Infinity;
+        let w = FAR, s = FAR, e = -FAR, m = -FAR;
         for (let i = unit[u]; i < unit[u + 1]; i++) {
           const k = 4 * (refs[i] < 0 ? ~refs[i] : refs[i]);
-          if (arcs[k] < w) w = arcs[k];
-          if (arcs[k + 1] < s) s = arcs[k + 1];
-          if (arcs[k + 2] > e) e = arcs[k + 2];
-          if (arcs[k + 3] > m) m = arcs[k + 3];
+          if (arcBox[k] < w) w = arcBox[k];
+          if (arcBox[k + 1] < s) s = arcBox[k + 1];
+          if (arcBox[k + 2] > e) e = arcBox[k + 2];
+          if (arcBox[k + 3] > m) m = arcBox[k + 3];
         }
-        units[4 * u] = w; units[4 * u + 1] = s; units[4 * u + 2] = e; units[4 * u + 3] = m;
+        found[4 * u] = w; found[4 * u + 1] = s; found[4 * u + 2] = e; found[4 * u + 3] = m;
       }
+      return found;
     }
 
     // The units on both sides of each arc, and the arcs by the highest level that they divide.
@@ -291,11 +303,11 @@
           sides[sides[k] < 0 ? k : k + 1] = u;
         }
       }
-      const depth = new Uint8Array(nArcs), counts = new Array(this.levels.length).fill(0);
+      const depth = new Uint8Array(nArcs), counts = new Array(this.levels.length).fill(0), { above } = this;
       for (let k = 0; k < nArcs; k++) {
         const a = sides[2 * k], b = sides[2 * k + 1];
-        let d = 0;
-        if (b >= 0) while (d < counts.length - 1 && this.above[d][a] === this.above[d][b]) d++;
+        let d = b < 0 ? 0 : counts.length - 1;
+        while (d > 0 && above[d - 1][a] !== above[d - 1][b]) d--;
         depth[k] = d;
         counts[d]++;
       }
@@ -403,20 +415,24 @@
 
   class Raster {
     constructor(city) {
+      const nArcs = city.arc.length - 1;
       this.city = city;
-      this.screen = new Float32Array(2 * city.arc[city.arc.length - 1]);
-      this.kept = new Int32Array(city.arc.length - 1); // vertices of an arc on the screen
-      this.stamp = new Int32Array(city.arc.length - 1);
-      this.turn = 0;
-      this.crossings = new Float64Array(1 << 12);
       this.ids = new Int32Array(0);
+      this.crossings = new Float64Array(1 << 19); // of all arcs that were met, one after the other
+      this.first = new Int32Array(nArcs); // where the crossings of an arc begin, and where they end
+      this.end = new Int32Array(nArcs);
+      this.stamp = new Int32Array(nArcs); // the turn in which they were found
+      this.turn = 0;
+      this.own = new Float64Array(1 << 12); // crossings of one unit, from left to right and downwards
     }
 
     // view: scale (pixels a step), x, y (of the upper left corner), width, height; device pixels.
     draw(view) {
       const { city } = this, { scale, x, y, width, height } = view, box = city.unitBox;
       this.view = view;
+      this.stride = width + 8;
       this.turn++;
+      this.found = 0;
       if (this.ids.length < width * height) this.ids = new Int32Array(width * height);
       this.ids.fill(-1, 0, width * height);
       for (let u = 0; u < city.n; u++) {
@@ -434,61 +450,52 @@
       this.ids[row * this.view.width + column] = u;
     }
 
-    // Vertices of an arc on the screen, those too near to the one before left out.
-    place(k) {
-      if (this.stamp[k] === this.turn) return;
-      this.stamp[k] = this.turn;
-      const { xy, arc } = this.city, { screen } = this, { scale, x, y } = this.view;
-      const from = arc[k], last = arc[k + 1] - 1;
-      let put = 2 * from, px = Infinity, py = Infinity;
-      for (let v = from; v <= last; v++) {
-        const sx = xy[2 * v] * scale - x, sy = xy[2 * v + 1] * scale - y;
-        if (v > from && v < last && Math.abs(sx - px) < SKIP && Math.abs(sy - py) < SKIP) continue;
-        screen[put++] = px = sx;
-        screen[put++] = py = sy;
-      }
-      this.kept[k] = put / 2 - from;
-    }
-
     // Even-odd: spans between the crossings of each row's middle. False if no middle lies inside.
     _scan(u) {
-      const { city, screen, ids } = this, { arc, refs, unit } = city, { width, height } = this.view;
-      const stride = width + 8;
-      let n = 0, crossings = this.crossings;
+      const { refs, unit } = this.city, { ids, stride, first, end } = this, { width } = this.view;
+      let n = 0;
       for (let i = unit[u]; i < unit[u + 1]; i++) {
         const k = refs[i] < 0 ? ~refs[i] : refs[i];
-        this.place(k);
-        for (let p = 2 * arc[k], stop = p + 2 * (this.kept[k] - 1); p < stop; p += 2) {
-          let x0 = screen[p], y0 = screen[p + 1], x1 = screen[p + 2], y1 = screen[p + 3];
-          if (y0 > y1) { [x0, x1] = [x1, x0]; [y0, y1] = [y1, y0]; }
-          const first = Math.max(Math.ceil(y0 - 0.5), 0), last = Math.min(Math.ceil(y1 - 0.5), height) - 1;
-          if (first > last) continue;
-          if (n + last - first + 1 > crossings.length) crossings = this._more(n + last - first + 1);
-          const slope = (x1 - x0) / (y1 - y0);
-          for (let row = first; row <= last; row++) {
-            const at = x0 + (row + 0.5 - y0) * slope;
-            crossings[n++] = row * stride + 2 + (at < -1 ? -1 : at > width + 1 ? width + 1 : at);
-          }
-        }
+        if (this.stamp[k] !== this.turn) this._cross(k);
+        if (n + end[k] - first[k] > this.own.length) this.own = larger(this.own, n + end[k] - first[k]);
+        for (let c = first[k]; c < end[k]; c++) this.own[n++] = this.crossings[c];
       }
-      sort(crossings, n);
+      const { own } = this;
+      sort(own, n);
       let painted = false;
       for (let i = 0; i + 1 < n; i += 2) {
-        const row = Math.floor(crossings[i] / stride), start = row * stride + 2;
-        const first = Math.max(Math.ceil(crossings[i] - start - 0.5), 0);
-        const stop = Math.min(Math.ceil(crossings[i + 1] - start - 0.5), width);
+        const row = Math.floor(own[i] / stride), start = row * stride + 2;
+        const from = Math.max(Math.ceil(own[i] - start - 0.5), 0);
+        const stop = Math.min(Math.ceil(own[i + 1] - start - 0.5), width);
         const at = row * width;
-        if (stop - first > 32) ids.fill(u, at + first, at + stop);
-        else for (let c = first; c < stop; c++) ids[at + c] = u;
-        if (stop > first) painted = true;
+        if (stop - from > 32) ids.fill(u, at + from, at + stop);
+        else for (let c = from; c < stop; c++) ids[at + c] = u;
+        if (stop > from) painted = true;
       }
       return painted;
     }
 
-    _more(size) {
-      const larger = new Float64Array(2 * size);
-      larger.set(this.crossings);
-      return (this.crossings = larger);
+    // Finds where an arc crosses the middles of rows, as row * stride + 2 + x; both its sides use it.
+    _cross(k) {
+      const { xy, arc } = this.city, { scale, x, y, width, height } = this.view, { stride } = this;
+      const last = 2 * arc[k + 1] - 2;
+      let p = 2 * arc[k], x0 = xy[p] * scale - x, y0 = xy[p + 1] * scale - y, n = this.found;
+      this.stamp[k] = this.turn;
+      this.first[k] = n;
+      for (p += 2; p <= last; p += 2) {
+        const x1 = xy[p] * scale - x, y1 = xy[p + 1] * scale - y;
+        if (p < last && Math.abs(x1 - x0) < SKIP && Math.abs(y1 - y0) < SKIP) continue;
+        const low = y0 < y1 ? y0 : y1, high = y0 < y1 ? y1 : y0;
+        const top = Math.max(Math.ceil(low - 0.5), 0), bottom = Math.min(Math.ceil(high - 0.5), height);
+        if (n + bottom - top > this.crossings.length) this.crossings = larger(this.crossings, n + bottom - top);
+        for (let row = top; row < bottom; row++) {
+          const at = x0 + ((row + 0.5 - y0) * (x1 - x0)) / (y1 - y0);
+          this.crossings[n++] = row * stride + 2 + (at < -1 ? -1 : at > width + 1 ? width + 1 : at);
+        }
+        x0 = x1;
+        y0 = y1;
+      }
+      this.end[k] = this.found = n;
     }
 
     at(x, y) {
@@ -496,6 +503,12 @@
       if (!view || x < 0 || y < 0 || x >= view.width || y >= view.height) return -1;
       return this.ids[Math.floor(y) * view.width + Math.floor(x)];
     }
+  }
+
+  function larger(values, size) {
+    const found = new Float64Array(2 * size);
+    found.set(values);
+    return found;
   }
 
   function sort(values, n) {
@@ -550,6 +563,7 @@
     },
 
     _animate(event) {
+      if (!this.painted) return;
       const map = this._map;
       L.DomUtil.setTransform(
         this._canvas,
@@ -559,7 +573,7 @@
 
     redraw() {
       const map = this._map, canvas = this._canvas;
-      if (!map || !canvas) return;
+      if (!map || !canvas || !this.loaded) return;
       const begun = performance.now();
       const size = map.getSize(), ratio = (this._ratio = Math.min(window.devicePixelRatio || 1, 2));
       const from = size.multiplyBy(-PADDING).round(), full = size.multiplyBy(1 + 2 * PADDING).round();
@@ -579,8 +593,9 @@
       const origin = map.getPixelOrigin().add(topLeft);
       this.paint(context, { ratio, width, height, x: origin.x * ratio, y: origin.y * ratio });
       this.took = performance.now() - begun;
-      if (this.painted) canvas.dataset.painted = Math.round(performance.now());
-      if (this.painted) map.fire("geogrid:painted", { layer: this, took: this.took });
+      this.painted = true;
+      canvas.dataset.painted = Math.round(performance.now());
+      map.fire("geogrid:painted", { layer: this, took: this.took });
     },
 
     // Where a place lies on the canvas, in its own pixels.
@@ -593,10 +608,10 @@
   // ---- the layer of an edition
 
   const GridLayer = CanvasLayer.extend({
-    // digest: under which the page holds the packed edition; layers of one edition share it.
-    initialize(digest, style) {
+    // digest: of the packed edition, which the page holds or which is given; layers share it.
+    initialize(digest, style, parts) {
       this.style = style;
-      this.ready = unpacked(digest).then((city) => this._unpacked(city));
+      this.ready = unpacked(digest, parts).then((city) => this._unpacked(city));
       this.ready.catch((error) => { setTimeout(() => { throw error; }); });
     },
 
@@ -612,9 +627,10 @@
     async recolour(style) {
       this.style = style;
       const given = style.classes;
-      this._classes = typeof given === "string" ? await gunzip(await bytes(given)) : given;
+      this._classes = typeof given === "string" ? await gunzip(bytes(given)) : given;
       this._depth = Math.max(this.city.names.indexOf(style.level), 0);
       this._colours();
+      this.loaded = true;
       if (this._legend) this._legend.remove();
       this._legend = null;
       this.redraw();
@@ -632,7 +648,7 @@
     },
 
     _showLegend() {
-      if (this._legend || !this.city || !this._map || this.style.legend === false) return;
+      if (this._legend || !this.loaded || !this._map || this.style.legend === false) return;
       const counts = new Array(this.style.fills.length).fill(0);
       for (const each of this._classes) if (each !== NONE) counts[each]++;
       this._legend = legend(this.style, counts).addTo(this._map);
@@ -655,7 +671,6 @@
     },
 
     paint(context, view) {
-      if (!this.city || !this._lut) return;
       const { city } = this, scale = 2 ** (this._zoom - city.zoom) * view.ratio;
       this._raster.draw({
         scale, width: view.width, height: view.height,
@@ -665,7 +680,6 @@
       context.lineJoin = "round";
       for (let depth = city.levels.length - 1; depth >= 0; depth--) this._stroke(context, view, scale, depth);
       if (this.style.labels !== false) this._label(context, view, scale);
-      this.painted = true;
       this._showLegend();
     },
 
@@ -697,7 +711,7 @@
     },
 
     _stroke(context, view, scale, depth) {
-      const { city } = this, raster = this._raster, { screen, kept } = raster, box = city.arcBox;
+      const { city } = this, { xy, arc, arcBox } = city, { x, y } = this._raster.view;
       // The outline of a part of a city is a border like any other.
       const as = depth === 0 && this.style.part ? city.levels.length - 1 : depth;
       const size = (city.size[as] * scale) / view.ratio;
@@ -707,17 +721,19 @@
       context.globalAlpha = LINES[as].alpha;
       context.lineWidth = LINES[as].width * view.ratio * (below && depth > 0 && size > 400 ? 1.5 : 1);
       context.beginPath();
-      const { x, y } = raster.view;
       let n = 0;
       for (const k of city.borders[depth]) {
-        if (box[4 * k + 2] * scale - x < 0 || box[4 * k] * scale - x > view.width ||
-            box[4 * k + 3] * scale - y < 0 || box[4 * k + 1] * scale - y > view.height) continue;
-        raster.place(k);
-        let p = 2 * city.arc[k];
-        const stop = p + 2 * kept[k];
-        if (kept[k] === 2 && Math.abs(screen[p] - screen[p + 2]) < 0.4 && Math.abs(screen[p + 1] - screen[p + 3]) < 0.4) continue;
-        context.moveTo(screen[p], screen[p + 1]);
-        for (p += 2; p < stop; p += 2) context.lineTo(screen[p], screen[p + 1]);
+        const w = arcBox[4 * k] * scale - x, e = arcBox[4 * k + 2] * scale - x;
+        const t = arcBox[4 * k + 1] * scale - y, b = arcBox[4 * k + 3] * scale - y;
+        if (e < 0 || w > view.width || b < 0 || t > view.height || (e - w < TINY && b - t < TINY)) continue;
+        const last = 2 * arc[k + 1] - 2;
+        let p = 2 * arc[k], px = xy[p] * scale - x, py = xy[p + 1] * scale - y;
+        context.moveTo(px, py);
+        for (p += 2; p <= last; p += 2) {
+          const nx = xy[p] * scale - x, ny = xy[p + 1] * scale - y;
+          if (p < last && Math.abs(nx - px) < SKIP && Math.abs(ny - py) < SKIP) continue;
+          context.lineTo((px = nx), (py = ny));
+        }
         if (++n % STROKES === 0) { context.stroke(); context.beginPath(); }
       }
       context.stroke();
@@ -811,19 +827,19 @@
     },
 
     async _unpacked(packed) {
-      const data = (this.data = JSON.parse(new TextDecoder().decode(await gunzip(await bytes(packed)))));
+      const data = (this.data = JSON.parse(new TextDecoder().decode(await gunzip(bytes(packed)))));
       this.world = new Float64Array(data.xy.length); // web mercator pixels of zoom 0
       for (let i = 0; i < data.xy.length; i += 2) {
         const sine = Math.sin((data.xy[i + 1] * Math.PI) / 180);
         this.world[i] = 256 * (data.xy[i] / 360 + 0.5);
         this.world[i + 1] = 256 * (0.5 - Math.log((1 + sine) / (1 - sine)) / (4 * Math.PI));
       }
+      this.loaded = true;
       this.redraw();
       return this;
     },
 
     paint(context, { width, height, x, y, ratio }) {
-      if (!this.data) return;
       const scale = 2 ** this._zoom * ratio, { world } = this, kinds = this.data.classes;
       const dots = this.style.fills.map((fill) => dot(fill, this.style.radius * ratio, ratio));
       for (let i = 0; i < world.length; i += 2) {
@@ -832,11 +848,10 @@
         const image = dots[kinds ? kinds[i / 2] : 0];
         context.drawImage(image, Math.round(px - image.width / 2), Math.round(py - image.height / 2));
       }
-      this.painted = true;
     },
 
     find(latlng) {
-      if (!this.data) return null;
+      if (!this.painted) return null;
       const at = this._map.project(latlng, 0), reach = (this.style.radius + 4) / 2 ** this._map.getZoom();
       let best = null, least = reach * reach;
       for (let i = 0; i < this.world.length; i += 2) {
@@ -1080,13 +1095,12 @@
 
   function live(model, shell) {
     const raw = (name) => { const v = model.get(name); return new Uint8Array(v.buffer, v.byteOffset, v.byteLength); };
-    const digest = model.get("digest");
-    (window.geogridData = window.geogridData || {})[digest] = raw("payload");
     const map = L.map(shell, { zoomSnap: 0.5, minZoom: 6, maxZoom: 19, attributionControl: false });
     const corners = ([west, south, east, north]) => [[south, west], [north, east]];
     map.fitBounds(corners(model.get("bounds")), { animate: false });
     L.control.scale({ imperial: false }).addTo(map);
-    const layer = new GridLayer(digest, { ...model.get("style"), classes: raw("classes") }).addTo(map);
+    const style = { ...model.get("style"), classes: raw("classes") };
+    const layer = new GridLayer(model.get("digest"), style, [raw("payload")]).addTo(map);
     const tell = (name, value) => {
       if (JSON.stringify(model.get(name)) === JSON.stringify(value)) return;
       model.set(name, value);
