@@ -1,6 +1,7 @@
 """A real browser opens saved maps and the widget, with no network behind them."""
 
 import base64
+import html
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ def opened_map(browser, address: str, **options: object) -> Iterator:
     size = {"width": 800, "height": 600}  # drawn by the processor: small is quick
     with opened(browser, address, offline=True, **{"viewport": size} | options) as page:
         page.wait_for_function("performance.getEntriesByName('geogrid-painted').length > 0")
-        page.evaluate("window.LAYER = Object.values(window).find((v) => v && v._raster)")
+        page.evaluate("void (window.LAYER = Object.values(window).find((v) => v && v._raster))")
         yield page
 
 
@@ -102,10 +103,40 @@ def test_saved_map_paints_without_a_network(page):
     assert page.evaluate("document.querySelectorAll('canvas.geogrid-canvas').length") == 2
 
 
-def test_old_browsers_without_decompression_paint_the_same(browser, saved_map, page):
+VSCODE = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src https: http: data:; font-src https:; connect-src https:; child-src https: data:"
+)
+"""What outputs of a notebook may do in VS Code, whose own files aside."""
+
+
+def test_edition_shows_in_the_sandbox_of_a_notebook(browser, toy_edition, tmp_path):
+    """A frame of no origin, inline scripts alone, the map in a frame of its own inside."""
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{VSCODE}">'
+    output = html.escape(policy + toy_edition._repr_html_())
+    path = tmp_path / "notebook.html"
+    path.write_text(
+        f'<iframe sandbox="allow-scripts" width="1100" height="660" srcdoc="{output}"></iframe>',
+        "utf-8",
+    )
+    with opened(browser, path.as_uri(), offline=True) as page:
+        page.wait_for_function("frames.length === 1")
+        map_ = page.frames[1].wait_for_selector("iframe").content_frame()
+        assert map_.evaluate("origin") == "null"
+        map_.wait_for_selector("canvas[data-painted]")
+        map_.evaluate(
+            "void (window.LAYER = window[Object.keys(window).find((k) => /^grid_layer/.test(k))])"
+        )
+        counts = map_.evaluate(PIXELS)
+        assert all(near(fill, counts) > 100 for fill in map_.evaluate("LAYER.style.fills"))
+
+
+def test_old_browsers_without_decompression_and_base64_paint_the_same(browser, saved_map, page):
     expected = page.evaluate(PIXELS)
-    with opened_map(browser, saved_map, before="delete window.DecompressionStream") as old:
+    before = "delete window.DecompressionStream; delete Uint8Array.fromBase64"
+    with opened_map(browser, saved_map, before=before) as old:
         assert old.evaluate("typeof DecompressionStream") == "undefined"
+        assert old.evaluate("typeof Uint8Array.fromBase64") == "undefined"
         assert old.evaluate(PIXELS) == expected
 
 
@@ -120,7 +151,7 @@ def test_every_class_is_visible_city_wide_even_one_unit_of_it(browser, toy_editi
     with opened_map(browser, (tmp_path / "map.html").as_uri()) as page:
         layer = next(each for each in map_._children.values() if isinstance(each, maps.GridLayer))
         for zoom, least in ((12, 40), (11, 3)):
-            page.evaluate(f"LAYER._map.setView([33.62, 114.62], {zoom}, {{animate: false}})")
+            page.evaluate(f"void LAYER._map.setView([33.62, 114.62], {zoom}, {{animate: false}})")
             counts = page.evaluate(PIXELS)
             for fill in layer.classes.fills:
                 assert near(fill, counts) >= least, (zoom, fill)
@@ -137,7 +168,7 @@ CRACKS = """() => {
   for (let row = 0; row < view.height; row++) {
     for (let column = 0; column < view.width; column++) {
       const i = row * view.width + column;
-      if (ids[i] >= 0) { units.add(ids[i]); continue; }
+      if (ids[i] >= 0) { if (ids[i] !== ids[i - 1]) units.add(ids[i]); continue; }
       empty++;
       if (column < 2 || column > view.width - 3) continue;
       const left = Math.max(ids[i - 1], ids[i - 2]), right = Math.max(ids[i + 1], ids[i + 2]);
@@ -158,7 +189,7 @@ def test_neighbours_meet_without_a_pixel_between_them(browser, toy_edition, save
     size = {"width": 640 // ratio, "height": 450 // ratio}
     with opened_map(browser, saved_map, device_scale_factor=ratio, viewport=size) as page:
         for zoom in (14, 14.5, 17):
-            page.evaluate(f"LAYER._map.setView([33.62, 114.62], {zoom}, {{animate: false}})")
+            page.evaluate(f"void LAYER._map.setView([33.62, 114.62], {zoom}, {{animate: false}})")
             found = page.evaluate(CRACKS)
             assert found["units"] > 4
             assert not shapely.intersects_xy(city, *np.reshape(found["cracks"], (-1, 2)).T).any()
@@ -172,7 +203,7 @@ def test_pixels_belong_to_the_unit_whose_land_they_show(toy_edition, page):
     polygons = toy_edition.units["microgrid"].geometry.to_numpy()
     tree = shapely.STRtree(polygons)
     for zoom in (13, 15):
-        page.evaluate(f"LAYER._map.setView([33.6201, 114.6203], {zoom}, {{animate: false}})")
+        page.evaluate(f"void LAYER._map.setView([33.6201, 114.6203], {zoom}, {{animate: false}})")
         found = page.evaluate(
             """() => {
               const places = [];
