@@ -199,7 +199,8 @@ async def _offered_and_recovered(
     answers = await _offered(port, _PAGE, per_second, seconds)
     while b" 200 OK" not in await ask(port, _PAGE):
         await asyncio.sleep(0.1)
-    return answers, await health, time.perf_counter() - over
+    recovered = time.perf_counter() - over
+    return answers, await health, recovered
 
 
 def _by_status(answers: list[Answer]) -> dict[str, list[object]]:

@@ -268,7 +268,9 @@ def test_a_microgrid_has_no_children(client):
     assert client.get("/v1/units/411601001001001001/children").json() == []
 
 
-@pytest.mark.parametrize("path", ["/v1/units/999", "/v1/units/999/children"])
+@pytest.mark.parametrize(
+    "path", ["/v1/units/999", "/v1/units/999/children", "/v1/units/4116' OR '1'='1"]
+)
 def test_an_unknown_code_is_not_found(client, path):
     response = client.get(path)
     assert response.status_code == 404
@@ -359,15 +361,18 @@ def test_a_tile_without_units_is_no_content(client):
     assert client.get("/tiles/12/0/0.mvt").status_code == 204
 
 
-@pytest.mark.parametrize("place", ["16/0/0", "3/8/0", "3/0/8", "-1/0/0", "3/-1/0", f"{10**30}/0/0"])
+@pytest.mark.parametrize(
+    "place", ["16/0/0", "60/0/0", "3/8/0", "3/0/8", "-1/0/0", "3/-1/0", f"{10**30}/0/0"]
+)
 def test_a_tile_that_does_not_exist_is_not_found(client, place):
     response = client.get(f"/tiles/{place}.mvt")
     assert response.status_code == 404
     assert problem_of(response)["code"] == "no_tile"
 
 
-def test_a_tile_address_that_is_no_number_is_refused(client):
-    response = client.get("/tiles/a/0/0.mvt")
+@pytest.mark.parametrize("z", ["a", "1.5", "1@2x@2x", "%00"])
+def test_a_tile_address_that_is_no_number_is_refused(client, z):
+    response = client.get(f"/tiles/{z}/0/0.mvt")
     assert (response.status_code, problem_of(response)["field"]) == (422, "z")
 
 

@@ -67,15 +67,28 @@ def test_more_slow_heads_than_connections_keep_nobody_out(service):
 
 
 def test_slow_bodies_are_told_and_cut_off(service):
-    async def run() -> tuple[list[float], bytes]:
-        head = b"POST /v1/locate/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
-        cut = asyncio.create_task(ask(service.port, head))
-        async with slow_bodies(service.port, 30):
-            return await healthy(service.port, 20), await cut
+    """One that is shorter than told, and one in pieces of which the last never comes."""
 
-    took, answer = asyncio.run(run())
+    async def run() -> tuple[list[float], list[bytes]]:
+        head = "POST /v1/locate/batch HTTP/1.1\r\nHost: localhost\r\n"
+        sent = ("Content-Length: 100\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n")
+        cut = [asyncio.create_task(ask(service.port, (head + body).encode())) for body in sent]
+        async with slow_bodies(service.port, 30):
+            return await healthy(service.port, 20), await asyncio.gather(*cut)
+
+    took, answers = asyncio.run(run())
     assert len(took) == 20
-    assert problem_in(answer)["code"] == "too_slow_sender"
+    assert [problem_in(each)["code"] for each in answers] == ["too_slow_sender"] * 2
+
+
+def test_what_follows_a_body_is_no_part_of_it(service):
+    head = "POST /v1/locate/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    body = '{"lon":[114.62],"lat":[33.62],"datum":"wgs84"}'
+    sent = f"{head}Content-Length: {len(body)}\r\n\r\n{body}]]]]\r\n\r\n"
+    answer = asyncio.run(ask(service.port, sent.encode()))
+    assert re.findall(rb"HTTP/1.1 (\d{3})", answer) == [b"200"]
+    assert b'"status":["hit"]' in answer
+    assert answer.endswith(b"}")
 
 
 def test_a_steady_sender_may_take_longer(service):

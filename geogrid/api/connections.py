@@ -227,7 +227,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.transport.is_closing() or self in self.book.unread:
             self._look_at_reader(passed)
         elif self._refused:
-            if waited > _LINGER_SECONDS:
+            if waited > _LINGER_SECONDS and not self._owes_answer():
                 self.transport.close()
         elif self.is_waiting:
             begun = self.head_bytes > 0
@@ -323,11 +323,25 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(_TOO_SLOW)
 
     def _refuse(self, answer: bytes) -> None:
-        """Say why; drop what still arrives, and be closed by the sweep or the caller."""
+        """Say why; drop what still arrives, and be closed by the sweep or the caller.
+
+        Behind a request that is still being answered nothing is said: it would be taken for the
+        answer, or stand in the middle of it. The connection ends with the answer.
+        """
         if not self._refused and not self.transport.is_closing():
             self._refused, self.since = True, self.loop.time()
-            self.transport.write(answer)
+            if self._answering is not None and self._owes_answer():
+                self._answering.keep_alive = False
+            else:
+                self.transport.write(answer)
             self.transport.resume_reading()
+
+    def _owes_answer(self) -> bool:
+        """Say whether a request that arrived whole is being answered."""
+        cycle = self._answering
+        return cycle is not None and not (
+            cycle.response_complete or cycle.disconnected or cycle.more_body
+        )
 
     def _size_of_head(self) -> int:
         return len(self.url) + sum(_sizes(self.headers))
