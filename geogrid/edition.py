@@ -9,7 +9,7 @@ that neighbours share equal vertices and every decision is made on int64 without
 import hashlib
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 
 import geopandas as gpd
@@ -19,6 +19,7 @@ import shapely
 from numpy.typing import NDArray
 
 import geogrid
+from geogrid._kernels import rings as kernels
 from geogrid.codes import LEVELS
 from geogrid.errors import DataError, UnknownCodeError
 from geogrid.schema import EXCHANGE_CRS, GRID_UNIT, as_unit_table
@@ -57,10 +58,7 @@ class Rings:
 
     def shells(self) -> NDArray[np.bool_]:
         """Tell shells from holes, by the way they run."""
-        x, y = (self.xy - np.repeat(self.xy[self.starts[:-1]], np.diff(self.starts), axis=0)).T
-        cross = np.append(x[:-1] * y[1:] - x[1:] * y[:-1], 0)
-        cross[self.starts[1:] - 1] = 0
-        shells: NDArray[np.bool_] = np.add.reduceat(cross, self.starts[:-1]) > 0
+        shells: NDArray[np.bool_] = kernels.doubled_areas(self.xy, self.starts) > 0
         return shells
 
 
@@ -91,6 +89,7 @@ class Edition:
 
     info: EditionInfo
     units: Mapping[str, gpd.GeoDataFrame]
+    _rings: dict[str, Rings] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, info: EditionInfo, units: Mapping[str, gpd.GeoDataFrame]) -> "Edition":
@@ -105,8 +104,11 @@ class Edition:
         if missing:
             raise DataError(f"an edition needs the layers {', '.join(LEVELS)}; missing {missing}")
         tables = {level: as_unit_table(units[level], level) for level in LEVELS}
-        unsigned = cls(replace(info, digest=""), MappingProxyType(tables))
-        return cls(replace(info, digest=_digest(unsigned)), unsigned.units)
+        rings = {level: _rings_of(table) for level, table in tables.items()}
+        signed = replace(info, digest=_digest(replace(info, digest=""), tables, rings))
+        edition = cls(signed, MappingProxyType(tables))
+        edition._rings.update(rings)
+        return edition
 
     def __getitem__(self, level: str) -> gpd.GeoDataFrame:
         """Return a copy of the table of `level`."""
@@ -122,10 +124,11 @@ class Edition:
         """Return the polygons of `level` as integer rings, in the order of the table's rows.
 
         A unit of several parts (an exclave of a county) has the rings of one after the other.
+        They are kept, as nearly all that reads an edition needs them, and cannot be written to.
         """
-        parts, row = shapely.get_parts(self.units[level].geometry.to_numpy(), return_index=True)
-        rings = integer_rings(parts)
-        return replace(rings, owners=row[rings.owners].astype(np.int64))
+        if level not in self._rings:
+            self._rings[level] = _rings_of(self.units[level])
+        return self._rings[level]
 
     def _repr_html_(self) -> str:
         """Show the map in a notebook."""
@@ -143,15 +146,24 @@ def integer_rings(polygons: NDArray[np.object_]) -> Rings:
     bad = np.flatnonzero((shapely.get_type_id(polygons) != 3) | shapely.is_empty(polygons))
     if len(bad):
         raise DataError(f"row {bad[0]} is not a single polygon; repair the layer first")
-    rings, owners = shapely.get_rings(shapely.orient_polygons(polygons), return_index=True)
-    xy, ring_of = shapely.get_coordinates(rings, return_index=True)
-    starts = np.concatenate([[0], np.cumsum(np.bincount(ring_of, minlength=len(rings)))])
-    return Rings(to_integers(xy), starts.astype(np.int64), owners.astype(np.int64))
+    # Rings are made of polygons with holes only: they cost as much as the rest together.
+    n_rings = shapely.get_num_interior_rings(polygons) + 1
+    pierced = n_rings > 1
+    owners = np.repeat(np.arange(len(polygons)), n_rings)
+    sizes = shapely.get_num_coordinates(polygons)[owners]
+    sizes[pierced[owners]] = shapely.get_num_coordinates(shapely.get_rings(polygons[pierced]))
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    degrees = shapely.get_coordinates(polygons)
+    xy = degrees.view(np.int64)  # the same memory: pages of it cost more than the numbers
+    kernels.to_steps(degrees, _STEPS, xy)
+    kernels.orient(xy, starts, np.diff(owners, prepend=-1) > 0)
+    return Rings(xy, starts, owners.astype(np.int64))
 
 
 def to_integers(xy: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return degrees as steps of the integer grid, rounded half to even."""
-    return np.rint(xy * _STEPS).astype(np.int64)
+    steps = xy * _STEPS
+    return np.rint(steps, out=steps).astype(np.int64)
 
 
 def to_degrees(xy: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -181,13 +193,27 @@ def uid_of(code: str) -> str:
     return str(uuid.uuid5(_UID_NAMESPACE, code))
 
 
-def _digest(edition: Edition) -> str:
+def _rings_of(table: gpd.GeoDataFrame) -> Rings:
+    shapes = table.geometry.to_numpy()
+    if (shapely.get_type_id(shapes) == shapely.GeometryType.MULTIPOLYGON).any():
+        parts, row = shapely.get_parts(shapes, return_index=True)
+        rings = integer_rings(parts)
+        rings = replace(rings, owners=row[rings.owners].astype(np.int64))
+    else:
+        rings = integer_rings(shapes)
+    for array in (rings.xy, rings.starts, rings.owners):
+        array.setflags(write=False)
+    return rings
+
+
+def _digest(
+    info: EditionInfo, tables: Mapping[str, gpd.GeoDataFrame], rings: Mapping[str, Rings]
+) -> str:
     """SHA-256 over the information, the attributes and the integer geometry of every level."""
-    digest = hashlib.sha256(repr(sorted(asdict(edition.info).items())).encode())
-    for level, table in edition.units.items():
-        rings = edition.rings(level)
+    digest = hashlib.sha256(repr(sorted(asdict(info).items())).encode())
+    for level, table in tables.items():
         text = table.drop(columns="geom").to_csv(index=False, lineterminator="\n")
         digest.update(f"{level}\n{text}".encode())
-        for array in (rings.xy, rings.starts, rings.owners):
-            digest.update(array.tobytes())
+        for array in (rings[level].xy, rings[level].starts, rings[level].owners):
+            digest.update(array.data)
     return digest.hexdigest()

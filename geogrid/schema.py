@@ -56,7 +56,8 @@ def require_crs(frame: gpd.GeoDataFrame, what: str) -> None:
 def _single(shapes: NDArray[np.object_]) -> NDArray[np.object_]:
     """Return multipolygons of one part, as GeoPackage layers hold them, as polygons."""
     single = (shapely.get_type_id(shapes) == 6) & (shapely.get_num_geometries(shapes) == 1)
-    polygons: NDArray[np.object_] = np.where(single, shapely.get_geometry(shapes, 0), shapes)
+    polygons = shapes.copy()
+    polygons[single] = shapely.get_geometry(shapes[single], 0)
     return polygons
 
 
@@ -75,4 +76,6 @@ def as_unit_table(frame: gpd.GeoDataFrame, level: str) -> gpd.GeoDataFrame:
             table[column] = table[column].astype("float64")
         else:
             table[column] = table[column].fillna("").astype("object")
+    if table["code"].is_monotonic_increasing:
+        return table.reset_index(drop=True)
     return table.sort_values("code", kind="stable", ignore_index=True)

@@ -39,6 +39,7 @@ UNREADABLE = (
     pyogrio.errors.FieldError,
     pyogrio.errors.GeometryError,
     shapely.errors.GEOSException,
+    pa.ArrowException,
     UnicodeDecodeError,
 )
 
@@ -239,7 +240,14 @@ def read_edition(path: Path | str) -> Edition:
     row = read_layer(path, "edition").iloc[0]
     values: dict[str, Any] = {field.name: row[field.name] or "" for field in fields(EditionInfo)}
     info = EditionInfo(**values | {"seed": int(row["seed"])})
-    edition = Edition.of(info, {level: read_layer(path, level) for level in LEVELS})
+    try:
+        # By Arrow: a quarter of the time. It looks at texts only when they are used.
+        layers = {
+            level: pyogrio.read_dataframe(path, layer=level, use_arrow=True) for level in LEVELS
+        }
+        edition = Edition.of(info, layers)
+    except (*UNREADABLE, OSError) as error:  # of a broken page Arrow makes an OSError
+        raise DataError(f"cannot read {path}: {damage(path, error)}") from error
     if edition.info.digest != info.digest:
         raise DataError(
             f"{path} was changed after it was written (digest {info.digest[:12]} noted, "

@@ -1,5 +1,6 @@
 """Editions: integer coordinates, digest, and what is refused."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -94,3 +95,40 @@ def test_missing_level_and_column_are_named(toy_edition):
 def test_uid_depends_on_the_code_only():
     assert uid_of("411602001001003") == uid_of("411602001001003")
     assert uid_of("411602001001003") != uid_of("411602001001004")
+
+
+def test_rings_are_those_of_the_polygons_part_by_part(toy_edition):
+    """An exclave, a hole, and shells that run the wrong way."""
+    tables = {level: toy_edition[level] for level in LEVELS}
+    shell = shapely.box(114, 33, 115, 34)
+    shapes = tables["county"].geometry.to_numpy().copy()
+    shapes[1] = shapely.union(shapely.reverse(shell), shapely.box(116, 33, 117, 34))
+    shapes[2] = shapely.difference(shell, shapely.box(114.25, 33.25, 114.5, 33.5))
+    edition = Edition.of(
+        toy_edition.info, tables | {"county": tables["county"].set_geometry(shapes)}
+    )
+    rings = edition.rings("county")
+    assert rings.owners.tolist() == [0, 1, 1, 2, 2, 3]
+    assert rings.shells().tolist() == [True, True, True, True, False, True]
+    again = shapely.linearrings(
+        to_degrees(rings.xy), indices=np.repeat(np.arange(6), np.diff(rings.starts))
+    )
+    expected = shapely.get_rings(shapely.orient_polygons(shapely.get_parts(shapes)))
+    assert shapely.equals_exact(again, expected).all()
+
+
+def test_rings_are_made_once_and_cannot_be_written_to(toy_edition):
+    rings = toy_edition.rings("grid")
+    assert toy_edition.rings("grid") is rings
+    with pytest.raises(ValueError, match="read-only"):
+        rings.xy[0] = 0
+    other = replace(toy_edition, units={**toy_edition.units, "grid": toy_edition["grid"].head(3)})
+    assert other.rings("grid").owners[-1] == 2
+
+
+def test_edition_is_pickled_with_its_rings(toy_edition):
+    again = pickle.loads(
+        pickle.dumps(replace(toy_edition, units=dict(toy_edition.units)))  # a view is not pickled
+    )
+    assert again.info == toy_edition.info
+    np.testing.assert_array_equal(again.rings("village").xy, toy_edition.rings("village").xy)

@@ -4,10 +4,25 @@ The caller validates; a kernel takes arrays and scalars and returns arrays. Comp
 on disk, so that a command on a hundred rows does not pay for compiling.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numba
+
+_BLAS = "scipy.linalg"
+"""Where Numba looks for matrix products as soon as a kernel is loaded: 0.2 s, and none has any.
+
+It is hidden while Numba looks, once; products in kernels of others are looked for when they are
+compiled, and found.
+"""
+
+if _BLAS not in sys.modules:
+    sys.modules[_BLAS] = None  # what `import` takes as missing
+    try:
+        import numba.np.arraymath  # looks when it is imported
+    finally:
+        del sys.modules[_BLAS]
 
 
 def compiled(kernel: Any, *arguments: object) -> Callable[..., Any]:
