@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from geogrid._kernels.rounding import Snaps, rounded
 
-_CELL = 32
-"""Side of a cell in which vertices are looked up, in units of the coarsest zoom: some 60 m."""
+_CELL = 16
+"""Side of a cell in which vertices are looked up, in units of the coarsest zoom: some 130 m."""
 
 _MOST_CELLS = 1 << 22
 
@@ -40,44 +40,69 @@ def near_edges(
     An edge bears the number of its first vertex. Its own ends are left out, and of vertices at the
     same place all but one.
     """
-    cells = _sort_into_cells(world, width)
-    west, north = cells.origin
-    columns, lines = cells.shape
-    edges, vertices, n = np.empty(1 << 16, np.int32), np.empty(1 << 16, np.int32), 0
+    cells, places = _sort_into_cells(world, width)
+    heads = np.full(len(world), -1, np.int32)
+    following, firsts = np.empty(len(world), np.int32), np.empty(len(world), np.int32)
+    found, n = np.empty((1 << 16, 2), np.int32), 0
     for ring in range(len(starts) - 1):
         for k in range(starts[ring], starts[ring + 1] - 1):
-            p, q = (k, k + 1) if world[k, 0] <= world[k + 1, 0] else (k + 1, k)
-            ax, ay, bx, by = world[p, 0], world[p, 1], world[q, 0], world[q, 1]
-            dx, dy = bx - ax, by - ay
-            reach = (dx + abs(dy)) * width
-            low, high = min(ay, by) - width, max(ay, by) + width
-            first = max(int((ax - width - west) / cells.size), 0)
-            last = min(int((bx + width - west) / cells.size), columns - 1)
-            for column in range(first, last + 1):
-                top, bottom = low, high
-                if first < last and dx > 0:
-                    x0 = min(max(west + column * cells.size - width, ax), bx)
-                    x1 = min(max(west + (column + 1) * cells.size + width, ax), bx)
-                    y0, y1 = ay + (x0 - ax) / dx * dy, ay + (x1 - ax) / dx * dy
-                    top, bottom = min(y0, y1) - 2 * width, max(y0, y1) + 2 * width
-                line0 = max(int((top - north) / cells.size), 0)
-                line1 = min(int((bottom - north) / cells.size), lines - 1)
-                for line in range(line0, line1 + 1):
-                    cell = line * columns + column
-                    for item in range(cells.firsts[cell], cells.ends[cell]):
-                        v = cells.items[item]
-                        x, y = world[v, 0], world[v, 1]
-                        if x < ax - width or x > bx + width or y < low or y > high:
-                            continue
-                        if abs(dx * (y - ay) - dy * (x - ax)) > reach:
-                            continue
-                        if (x == ax and y == ay) or (x == bx and y == by):
-                            continue
-                        if n == len(edges):
-                            edges, vertices = _doubled(edges), _doubled(vertices)
-                        edges[n], vertices[n] = k, v
-                        n += 1
-    return edges[:n].copy(), vertices[:n].copy()
+            # A border is an edge of two units and of the units above: it is looked at once.
+            low, high = min(places[k], places[k + 1]), max(places[k], places[k + 1])
+            known = heads[low]
+            while known >= 0 and max(places[known], places[known + 1]) != high:
+                known = following[known]
+            firsts[k] = n
+            if known < 0:
+                following[k], heads[low] = heads[low], k
+                found, n = _list_near(world, k, width, cells, found, n)
+                continue
+            at = firsts[known]
+            while at < firsts[k] and found[at, 0] == known:
+                found = _with_room(found, n)
+                found[n, 0], found[n, 1] = k, found[at, 1]
+                at, n = at + 1, n + 1
+    return found[:n, 0].copy(), found[:n, 1].copy()
+
+
+@njit(cache=True, nogil=True)
+def _list_near(
+    world: NDArray[np.float64], k: int, width: float, cells: _Cells, found: NDArray[np.int32],
+    n: int,
+) -> tuple[NDArray[np.int32], int]:  # fmt: skip
+    """Add what is near an edge to a list of `n`; return the list, which may be another, and `n`."""
+    west, north = cells.origin
+    columns, lines = cells.shape
+    p, q = (k, k + 1) if world[k, 0] <= world[k + 1, 0] else (k + 1, k)
+    ax, ay, bx, by = world[p, 0], world[p, 1], world[q, 0], world[q, 1]
+    dx, dy = bx - ax, by - ay
+    reach = (dx + abs(dy)) * width
+    low, high = min(ay, by) - width, max(ay, by) + width
+    first = max(int((ax - width - west) / cells.size), 0)
+    last = min(int((bx + width - west) / cells.size), columns - 1)
+    for column in range(first, last + 1):
+        top, bottom = low, high
+        if first < last and dx > 0:
+            x0 = min(max(west + column * cells.size - width, ax), bx)
+            x1 = min(max(west + (column + 1) * cells.size + width, ax), bx)
+            y0, y1 = ay + (x0 - ax) / dx * dy, ay + (x1 - ax) / dx * dy
+            top, bottom = min(y0, y1) - 2 * width, max(y0, y1) + 2 * width
+        line0 = max(int((top - north) / cells.size), 0)
+        line1 = min(int((bottom - north) / cells.size), lines - 1)
+        for line in range(line0, line1 + 1):
+            cell = line * columns + column
+            for item in range(cells.firsts[cell], cells.ends[cell]):
+                v = cells.items[item]
+                x, y = world[v, 0], world[v, 1]
+                if x < ax - width or x > bx + width or y < low or y > high:
+                    continue
+                if abs(dx * (y - ay) - dy * (x - ax)) > reach:
+                    continue
+                if (x == ax and y == ay) or (x == bx and y == by):
+                    continue
+                found = _with_room(found, n)
+                found[n, 0], found[n, 1] = k, v
+                n += 1
+    return found, n
 
 
 @njit(cache=True, nogil=True)
@@ -131,7 +156,10 @@ def snap(
 
 
 @njit(cache=True, nogil=True)
-def _sort_into_cells(world: NDArray[np.float64], width: float) -> _Cells:
+def _sort_into_cells(
+    world: NDArray[np.float64], width: float
+) -> tuple[_Cells, NDArray[np.int32]]:
+    """Return the cells, and for each vertex the one at its place that is in them."""
     west, north = world[:, 0].min(), world[:, 1].min()
     across, down = world[:, 0].max() - west, world[:, 1].max() - north
     size = _CELL * width
@@ -147,23 +175,28 @@ def _sort_into_cells(world: NDArray[np.float64], width: float) -> _Cells:
     for cell in range(columns * lines):
         firsts[cell + 1] += firsts[cell]
     ends, items = firsts.copy(), np.empty(len(world), np.int32)
+    places = cells  # the same memory: a vertex's cell is read before its place is written
     for k in range(len(world)):
-        cell, known = cells[k], False
+        cell, place = cells[k], k
         for item in range(firsts[cell], ends[cell]):
             v = items[item]
             if world[v, 0] == world[k, 0] and world[v, 1] == world[k, 1]:
-                known = True
+                place = v
                 break
-        if not known:
+        if place == k:
             items[ends[cell]] = k
             ends[cell] += 1
-    return _Cells((west, north), size, (columns, lines), firsts, ends, items)
+        places[k] = place
+    return _Cells((west, north), size, (columns, lines), firsts, ends, items), places
 
 
 @njit(cache=True, nogil=True)
-def _doubled(numbers: NDArray[np.int32]) -> NDArray[np.int32]:
-    larger = np.empty(2 * len(numbers), np.int32)
-    larger[: len(numbers)] = numbers
+def _with_room(found: NDArray[np.int32], n: int) -> NDArray[np.int32]:
+    """Return the list with room for another pair behind `n`."""
+    if n < len(found):
+        return found
+    larger = np.empty((2 * len(found), 2), np.int32)
+    larger[:n] = found
     return larger
 
 
