@@ -6,12 +6,14 @@ no simplification, no limit on features, so a tile has neither gaps nor overlaps
 unit. An edition never changes, nor does its tile.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import shapely
 from isal import igzip
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from geogrid._kernels import clipping, rounding, snapping
 from geogrid._kernels import tiles as kernels
 from geogrid._kernels.locate import index_boxes
+from geogrid._kernels.messages import framed_texts
 from geogrid.codes import parent_level
 from geogrid.edition import Edition, to_degrees
 from geogrid.errors import UsageError
@@ -38,6 +41,9 @@ MAX_ZOOM = 15
 
 _SNAP_ZOOM = 10
 """First zoom at which no piece crosses another: near edges of zoom 8 would take 5 s to find."""
+
+_BLOCK = 1 << 14
+"""Vertices projected at once: what is needed on the way stays in the processor's cache."""
 
 PROPERTIES = ("code", "name", "households")
 LABEL_PROPERTIES = ("level", "code", "name")
@@ -183,10 +189,9 @@ def _outlines(edition: Edition, levels: Sequence[str]) -> _Outlines:
     """Project all levels, one below the other."""
     parts = [edition.rings(level) for level in levels]
     n_units = np.cumsum([0, *(len(edition.units[level]) for level in levels)])
-    xy = np.concatenate([rings.xy for rings in parts])
     starts = np.cumsum(np.concatenate([[0], *(np.diff(rings.starts) for rings in parts)]))
     owners = np.concatenate([rings.owners + n for rings, n in zip(parts, n_units, strict=False)])
-    world = to_world(to_degrees(xy))
+    world = _projected([rings.xy for rings in parts])
     firsts = np.searchsorted(owners, np.arange(n_units[-1] + 1)).astype(np.int64)
     return _Outlines(
         world=world,
@@ -195,6 +200,16 @@ def _outlines(edition: Edition, levels: Sequence[str]) -> _Outlines:
         firsts=firsts,
         boxes=_boxes(world, starts[firsts[:-1]]),
     )
+
+
+def _projected(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+    """Return vertices in web mercator; block by block, as fresh memory costs more than sines."""
+    blocks = [part[at : at + _BLOCK] for part in parts for at in range(0, len(part), _BLOCK)]
+    world, at = np.empty((sum(map(len, parts)), 2)), 0
+    for block in blocks:
+        world[at : at + len(block)] = to_world(to_degrees(block))
+        at += len(block)
+    return world
 
 
 def _polygons(
@@ -245,20 +260,30 @@ def _index(boxes: NDArray[np.float64]) -> kernels.Index:
 
 def _values(edition: Edition, levels: Sequence[str]) -> kernels.Values:
     """Write the properties of all units as messages."""
-    tables = [
-        edition.units[level].assign(level=level, short=_short_names(edition, level))
-        for level in levels
-    ]
-    table = pd.concat([each[["code", "name", "households", "level", "short"]] for each in tables])
-    own = [_value(text) for pair in zip(table["code"], table["name"], strict=True) for text in pair]
+    tables = [edition.units[level] for level in levels]
+    pairs = [zip(table["code"].tolist(), table["name"].tolist(), strict=True) for table in tables]
+    own = [text for pair in itertools.chain(*pairs) for text in pair]
     shared: list[bytes] = []
     numbers = []
-    for column in ("households", "level", "short"):
-        codes, distinct = pd.factorize(table[column])
+    for column in (
+        np.concatenate([table["households"] for table in tables]),
+        np.repeat(np.array(levels, object), [len(table) for table in tables]),
+        np.concatenate([_short_names(edition, level) for level in levels]),
+    ):
+        codes, distinct = pd.factorize(column)
         numbers.append(codes + len(shared))
         shared += [_value(value) for value in distinct.tolist()]
     columns = np.ascontiguousarray(np.column_stack(numbers), np.int32)
-    return kernels.Values(*_joined(own), *_joined(shared), columns)
+    return kernels.Values(*_texts(own), *_joined(shared), columns)
+
+
+def _texts(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return what `_joined` does of the values of these texts."""
+    _, starts, content = pa.array(texts, pa.large_string()).buffers()
+    return framed_texts(
+        np.frombuffer(content, np.uint8), np.frombuffer(starts, np.int64, len(texts) + 1),
+        _VALUE, _STRING,
+    )  # fmt: skip
 
 
 def _layers(levels: Sequence[str], ends: NDArray[np.int64]) -> kernels.Layers:
@@ -291,12 +316,13 @@ def _only(level: str, tile: bytes) -> bytes:
     return b""
 
 
-def _short_names(edition: Edition, level: str) -> list[str]:
+def _short_names(edition: Edition, level: str) -> NDArray[np.object_]:
     """Names without the parent's in front, as a map has room for: 第三网格, 12号微网格."""
     table, above = edition.units[level], edition.units[parent_level(level)]
-    parents = table["parent"].map(above.set_index("code")["name"]).fillna("")
-    pairs = zip(table["name"], parents, strict=True)
-    return [name.removeprefix(parent) or name for name, parent in pairs]
+    rows = pd.Index(above["code"]).get_indexer(table["parent"]).tolist()
+    names = [*above["name"].tolist(), ""]  # of no parent
+    pairs = zip(table["name"].tolist(), rows, strict=True)
+    return np.array([name.removeprefix(names[row]) or name for name, row in pairs], object)
 
 
 def _header(name: str, keys: Sequence[str]) -> bytes:

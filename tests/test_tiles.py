@@ -121,6 +121,32 @@ def test_edge_gets_the_vertex_whose_square_it_passes_through_whichever_way_it_ru
     assert rounded.xy[:4].tolist() == [[20, 7], [16, 16], [20, 17], [24, 18]]
 
 
+def test_every_edge_of_a_border_gets_all_vertices_near_it():
+    """Compared pair by pair; a place counts once, whichever of its vertices is named."""
+    rng = np.random.default_rng(4)
+    corners = rng.uniform(0, 40, (6, 3, 2)).round()
+    rings = [*corners, corners[0, ::-1], corners[3]]
+    world = np.array([point for ring in rings for point in [*ring, ring[0]]])
+    width = 1.5
+    edges, vertices = snapping.near_edges(world, np.arange(0, len(world) + 1, 4), width)
+    found = {(int(k), *world[v].tolist()) for k, v in zip(edges, vertices, strict=True)}
+    assert len(found) == len(edges)
+    assert (np.diff(edges) >= 0).all()
+    expected = set()
+    for k in range(len(world)):
+        if k % 4 == 3:
+            continue
+        (ax, ay), (bx, by) = ends = world[k : k + 2]
+        for x, y in world:
+            beyond = np.any((ends.min(0) - width > (x, y)) | (ends.max(0) + width < (x, y)))
+            across = abs((bx - ax) * (y - ay) - (by - ay) * (x - ax))
+            far = across > (abs(bx - ax) + abs(by - ay)) * width
+            if not beyond and not far and (x, y) not in ((ax, ay), (bx, by)):
+                expected.add((k, float(x), float(y)))
+    assert found == expected
+    assert len({k for k, *_ in expected} & set(range(24, 32))) > 3
+
+
 @pytest.mark.parametrize("compiled", [True, False])
 def test_rings_are_rounded_without_repeats_spikes_or_what_has_no_area(compiled):
     rings = [

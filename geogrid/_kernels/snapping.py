@@ -156,9 +156,7 @@ def snap(
 
 
 @njit(cache=True, nogil=True)
-def _sort_into_cells(
-    world: NDArray[np.float64], width: float
-) -> tuple[_Cells, NDArray[np.int32]]:
+def _sort_into_cells(world: NDArray[np.float64], width: float) -> tuple[_Cells, NDArray[np.int32]]:
     """Return the cells, and for each vertex the one at its place that is in them."""
     west, north = world[:, 0].min(), world[:, 1].min()
     across, down = world[:, 0].max() - west, world[:, 1].max() - north

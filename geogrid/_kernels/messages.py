@@ -1,0 +1,34 @@
+"""Texts as messages of protocol buffers, as a tile holds its values."""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from geogrid._kernels.tiles import write_varint
+
+_MOST = 22
+"""Bytes before a text: two fields and two lengths."""
+
+
+@njit(cache=True, nogil=True)
+def framed_texts(
+    texts: NDArray[np.uint8], starts: NDArray[np.int64], outer: int, inner: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return texts as fields `inner` of messages that are fields `outer`, and where each starts.
+
+    Text `k` is `texts[starts[k]:starts[k + 1]]`, in UTF-8.
+    """
+    out, ends = np.empty(len(texts) + _MOST * len(starts), np.uint8), np.zeros_like(starts)
+    head, at = np.empty(_MOST, np.uint8), 0
+    for k in range(len(starts) - 1):
+        size = starts[k + 1] - starts[k]
+        head[0] = inner
+        n_head = write_varint(head, 1, size)
+        out[at] = outer
+        at = write_varint(out, at + 1, n_head + size)
+        out[at : at + n_head] = head[:n_head]
+        at += n_head
+        out[at : at + size] = texts[starts[k] : starts[k + 1]]
+        at += size
+        ends[k + 1] = at
+    return out[:at].copy(), ends
