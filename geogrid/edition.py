@@ -50,11 +50,8 @@ class Rings:
 
     def half_edges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the directed edges `(e, 4)` x0 y0 x1 y1 and the row of each edge's polygon."""
-        last = np.zeros(len(self.xy), bool)
-        last[self.starts[1:] - 1] = True
-        tail = np.flatnonzero(~last)
-        owner = np.repeat(self.owners, np.diff(self.starts))[tail]
-        return np.hstack([self.xy[tail], self.xy[tail + 1]]), owner
+        ends, owners = kernels.half_edges(self.xy, self.starts, self.owners)
+        return ends, owners
 
     def shells(self) -> NDArray[np.bool_]:
         """Tell shells from holes, by the way they run."""
@@ -160,6 +157,16 @@ def integer_rings(polygons: NDArray[np.object_]) -> Rings:
     return Rings(xy, starts, owners.astype(np.int64))
 
 
+def parts_of(
+    geometries: NDArray[np.object_],
+) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """Return polygons, and multipolygons part by part, with the row that each comes from."""
+    if not (shapely.get_type_id(geometries) == shapely.GeometryType.MULTIPOLYGON).any():
+        return geometries, np.arange(len(geometries))  # parts are copies, of polygons too
+    parts, rows = shapely.get_parts(geometries, return_index=True)
+    return parts, rows.astype(np.int64)
+
+
 def to_integers(xy: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return degrees as steps of the integer grid, rounded half to even."""
     steps = xy * _STEPS
@@ -194,13 +201,9 @@ def uid_of(code: str) -> str:
 
 
 def _rings_of(table: gpd.GeoDataFrame) -> Rings:
-    shapes = table.geometry.to_numpy()
-    if (shapely.get_type_id(shapes) == shapely.GeometryType.MULTIPOLYGON).any():
-        parts, row = shapely.get_parts(shapes, return_index=True)
-        rings = integer_rings(parts)
-        rings = replace(rings, owners=row[rings.owners].astype(np.int64))
-    else:
-        rings = integer_rings(shapes)
+    parts, row = parts_of(table.geometry.to_numpy())
+    rings = integer_rings(parts)
+    rings = replace(rings, owners=row[rings.owners])
     for array in (rings.xy, rings.starts, rings.owners):
         array.setflags(write=False)
     return rings

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pmtiles.tile import Compression, TileType, zxy_to_tileid
+import numpy as np
+from numpy.typing import NDArray
+from pmtiles.tile import Compression, TileType
 from pmtiles.writer import Writer
 
 from geogrid import __version__, store
@@ -88,9 +90,9 @@ def write(
     with store.replacing(path) as draft, draft.open("wb") as file:
         writer: Any = Writer(file)  # type: ignore[no-untyped-call]  # the package has no types
         with closing(writer.tile_f):
-            for done, (place, body) in enumerate(_encoded(tiles, places, workers), 1):
+            for done, (place, body) in enumerate(_encoded(tiles, list(places), workers), 1):
                 if body:
-                    writer.write_tile(zxy_to_tileid(*place), body)
+                    writer.write_tile(places[place], body)
                     sizes[place] = len(body)
                 if progress is not None and (done % _CHUNK == 0 or done == len(places)):
                     progress(done, len(places))
@@ -111,14 +113,34 @@ def _layer(name: str, zoom: int, fields: Sequence[str]) -> dict[str, object]:
     return {"id": name, "minzoom": zoom, "maxzoom": MAX_ZOOM, "fields": kinds}
 
 
-def _places(tiles: TileSet) -> list[tuple[int, int, int]]:
-    """Return the tiles of the city's box, in the order of the archive."""
-    places = [
-        (z, x, y)
-        for z in range(min(MIN_ZOOMS.values()), MAX_ZOOM + 1)
-        for x, y in tiles.covering(z)
-    ]
-    return sorted(places, key=lambda place: zxy_to_tileid(*place))
+def _places(tiles: TileSet) -> dict[tuple[int, int, int], int]:
+    """Return the tiles of the city's box and their numbers, in the order of the archive."""
+    places = {}
+    for z in range(min(MIN_ZOOMS.values()), MAX_ZOOM + 1):
+        xy = np.array(list(tiles.covering(z)))
+        numbers = tile_numbers(z, xy)
+        order = np.argsort(numbers)
+        for (x, y), number in zip(xy[order].tolist(), numbers[order].tolist(), strict=True):
+            places[z, x, y] = number
+    return places
+
+
+def tile_numbers(z: int, xy: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return numbers of tiles in PMTiles 3: after all lower zooms, along Hilbert's curve.
+
+    >>> tile_numbers(1, np.array([[0, 0], [0, 1], [1, 1], [1, 0]])).tolist()
+    [1, 2, 3, 4]
+    """
+    x, y = xy.T
+    numbers = np.full(len(xy), ((1 << 2 * z) - 1) // 3)
+    for bit in range(z - 1, -1, -1):
+        side = 1 << bit
+        right, low = x & side, y & side
+        numbers += ((3 * right) ^ low) << bit
+        flipped = (low == 0) & (right != 0)
+        x, y = np.where(flipped, side - 1 - x, x), np.where(flipped, side - 1 - y, y)
+        x, y = np.where(low == 0, y, x), np.where(low == 0, x, y)
+    return numbers
 
 
 def _encoded(

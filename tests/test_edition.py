@@ -82,6 +82,35 @@ def test_digest_follows_geometry_attributes_and_information(toy_edition):
     assert len(digests) == 4
 
 
+def test_digest_follows_every_kind_of_change(toy_edition):
+    """Texts that change places, a row less, another first vertex, rings in another order."""
+    tables = {level: toy_edition[level] for level in LEVELS}
+    grid = tables["grid"]
+    shape = grid.geometry[0]
+    x, y = shape.centroid.coords[0]
+    holes = [[(x + k, y), (x + k + 1e-4, y), (x + k, y + 1e-4), (x + k, y)] for k in (0, 2e-4)]
+    moved = [*shape.exterior.coords[1:], shape.exterior.coords[1]]
+    changes = [
+        grid,
+        grid.assign(name=grid["name"] + grid["parent"], parent=""),
+        grid.assign(name=["ab", "c", *grid["name"][2:]]),
+        grid.assign(name=["a", "bc", *grid["name"][2:]]),
+        grid.assign(area_m2=np.nextafter(grid["area_m2"], 0)),
+        grid.iloc[1:],
+        *(
+            grid.set_geometry([other, *grid.geometry[1:]], crs=grid.crs)
+            for other in (
+                shapely.Polygon(moved),
+                shapely.Polygon(shape.exterior, holes),
+                shapely.Polygon(shape.exterior, holes[::-1]),
+            )
+        ),
+    ]
+    made = [Edition.of(toy_edition.info, tables | {"grid": each}) for each in changes]
+    assert len({edition.info.digest for edition in made}) == len(changes)
+    assert made[0].info.digest == toy_edition.info.digest
+
+
 def test_missing_level_and_column_are_named(toy_edition):
     tables = {level: toy_edition[level] for level in LEVELS}
     with pytest.raises(DataError, match="grid"):

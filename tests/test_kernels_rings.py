@@ -43,6 +43,18 @@ def test_areas_are_those_of_shapely(run):
 
 
 @RUNS
+def test_half_edges_run_from_vertex_to_vertex(run):
+    rings = integer_rings(POLYGONS)
+    ends, owners = run(kernels.half_edges)(rings.xy, rings.starts, rings.owners)
+    expected = [
+        (*rings.xy[k], *rings.xy[k + 1], owner)
+        for owner, first, end in zip(rings.owners, rings.starts, rings.starts[1:], strict=False)
+        for k in range(first, end - 1)
+    ]
+    assert np.column_stack([ends, owners]).tolist() == np.array(expected).tolist()
+
+
+@RUNS
 def test_rings_are_turned_as_by_shapely(run):
     given = shapely.get_rings(POLYGONS)
     xy, ring_of = shapely.get_coordinates(given, return_index=True)

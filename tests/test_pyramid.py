@@ -5,9 +5,11 @@ import itertools
 import json
 
 import mapbox_vector_tile
+import numpy as np
 import pyogrio
 import pytest
 from pmtiles.reader import MmapSource, Reader, all_tiles
+from pmtiles.tile import zxy_to_tileid
 from typer.testing import CliRunner
 
 from geogrid import pyramid, store
@@ -34,6 +36,14 @@ def test_every_tile_is_what_the_tile_set_encodes(toy_edition, archive, tiles_of)
     expected = {(z, x, y): tiles.encode(z, x, y) for z in zooms for x, y in tiles.covering(z)}
     assert tiles_of == {place: body for place, body in expected.items() if body}
     assert archive[1].tiles == len(tiles_of)
+
+
+def test_numbers_of_tiles_are_those_of_the_package():
+    rng = np.random.default_rng(1)
+    for z in range(16):
+        xy = rng.integers(0, 1 << z, (40, 2))
+        expected = [zxy_to_tileid(z, x, y) for x, y in xy.tolist()]
+        assert pyramid.tile_numbers(z, xy).tolist() == expected
 
 
 def test_no_unit_is_missing_at_any_zoom_of_its_level(toy_edition, tiles_of):

@@ -13,6 +13,22 @@ def to_steps(degrees: NDArray[np.float64], steps: float, xy: NDArray[np.int64]) 
 
 
 @njit(cache=True, nogil=True)
+def half_edges(
+    xy: NDArray[np.int64], starts: NDArray[np.int64], owners: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the directed edges of rings, x0 y0 x1 y1, and the owner of each one's ring."""
+    n_edges = len(xy) - len(owners)
+    ends, of, edge = np.empty((n_edges, 4), np.int64), np.empty(n_edges, np.int64), 0
+    for ring in range(len(owners)):
+        for k in range(starts[ring], starts[ring + 1] - 1):
+            ends[edge, 0], ends[edge, 1] = xy[k, 0], xy[k, 1]
+            ends[edge, 2], ends[edge, 3] = xy[k + 1, 0], xy[k + 1, 1]
+            of[edge] = owners[ring]
+            edge += 1
+    return ends, of
+
+
+@njit(cache=True, nogil=True)
 def doubled_areas(xy: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return twice the area of each closed ring, above zero if it runs counter-clockwise.
 

@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geogrid._kernels.edges import pair
-from geogrid.edition import integer_rings, snap, to_degrees
+from geogrid.edition import integer_rings, parts_of, snap, to_degrees
 from geogrid.errors import CoordinateError
 from geogrid.schema import EXCHANGE_CRS, require_crs
 
@@ -87,11 +87,12 @@ class Pairing:
 def half_edges(geometries: NDArray[np.object_]) -> HalfEdges:
     """Return the half-edges of polygons and multipolygons (degrees); other rows have none."""
     usable = np.flatnonzero(is_polygonal(geometries))
-    parts, index = shapely.get_parts(geometries[usable], return_index=True)
+    parts, index = parts_of(geometries[usable])
     whole = ~shapely.is_empty(parts)
     ends, owners = integer_rings(parts[whole]).half_edges()
-    long = (ends[:, :2] != ends[:, 2:]).any(axis=1)
-    return HalfEdges(ends[long], usable[index[whole]][owners[long]])
+    edges = HalfEdges(ends, usable[index[whole]][owners])
+    long = (ends[:, 0] != ends[:, 2]) | (ends[:, 1] != ends[:, 3])
+    return edges if long.all() else edges[long]
 
 
 def match(edges: HalfEdges, labels: NDArray[np.int64] | None = None) -> Pairing:
