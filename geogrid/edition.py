@@ -22,7 +22,7 @@ import geogrid
 from geogrid._kernels import rings as kernels
 from geogrid.codes import LEVELS
 from geogrid.errors import DataError, UnknownCodeError
-from geogrid.schema import EXCHANGE_CRS, GRID_UNIT, as_unit_table
+from geogrid.schema import EXCHANGE_CRS, GRID_UNIT, UNIT_COLUMNS, as_unit_table
 
 _STEPS = round(1 / GRID_UNIT)
 _UID_NAMESPACE = uuid.UUID("6b1f6f0e-0c3a-5d57-9c55-9d1f5a0d6f11")
@@ -212,11 +212,20 @@ def _rings_of(table: gpd.GeoDataFrame) -> Rings:
 def _digest(
     info: EditionInfo, tables: Mapping[str, gpd.GeoDataFrame], rings: Mapping[str, Rings]
 ) -> str:
-    """SHA-256 over the information, the attributes and the integer geometry of every level."""
+    """SHA-256 over the information, the attributes and the integer geometry of every level.
+
+    Of texts, all lengths come first: what stands in one column cannot read as another's.
+    """
     digest = hashlib.sha256(repr(sorted(asdict(info).items())).encode())
     for level, table in tables.items():
-        text = table.drop(columns="geom").to_csv(index=False, lineterminator="\n")
-        digest.update(f"{level}\n{text}".encode())
+        for column, kind in UNIT_COLUMNS.items():
+            digest.update(f"\n{level} {column}\n".encode())
+            if kind == "text":
+                texts = table[column].tolist()
+                digest.update(np.array([len(text) for text in texts], np.int64).data)
+                digest.update("".join(texts).encode())
+            else:
+                digest.update(np.ascontiguousarray(table[column]).data)
         for array in (rings[level].xy, rings[level].starts, rings[level].owners):
             digest.update(array.data)
     return digest.hexdigest()

@@ -1,7 +1,9 @@
 """Editions: integer coordinates, digest, and what is refused."""
 
+import hashlib
 import pickle
-from dataclasses import replace
+import struct
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from geogrid.codes import LEVELS
 from geogrid.edition import Edition, integer_rings, snap, to_degrees, to_integers, uid_of
 from geogrid.errors import DataError, UnknownCodeError
+from geogrid.schema import UNIT_COLUMNS
 
 
 @given(st.integers(-180 * 10**8, 180 * 10**8))
@@ -80,6 +83,33 @@ def test_digest_follows_geometry_attributes_and_information(toy_edition):
         Edition.of(replace(toy_edition.info, seed=8), tables).info.digest,
     }
     assert len(digests) == 4
+
+
+def test_digest_is_the_one_that_the_format_describes(toy_edition):
+    """Written from docs/data-format.md alone, feature by feature."""
+    info = sorted((asdict(toy_edition.info) | {"digest": ""}).items())
+    content = repr(info).encode()
+    for level in LEVELS:
+        table = toy_edition[level]
+        for column in list(UNIT_COLUMNS):
+            content += f"\n{level} {column}\n".encode()
+            values = table[column].tolist()
+            if isinstance(values[0], str):
+                content += b"".join(len(text).to_bytes(8, "little") for text in values)
+                content += "".join(values).encode()
+            else:
+                kind = "<d" if isinstance(values[0], float) else "<q"
+                content += b"".join(struct.pack(kind, value) for value in values)
+        xy, starts, owners = [], [0], []
+        for row, shape in enumerate(table.geometry):
+            for number, ring in enumerate([shape.exterior, *shape.interiors]):
+                points = list(ring.coords)
+                xy += points if ring.is_ccw == (number == 0) else points[::-1]
+                starts.append(len(xy))
+                owners.append(row)
+        steps = [round(degrees * 1e8) for point in xy for degrees in point]
+        content += b"".join(struct.pack("<q", number) for number in (*steps, *starts, *owners))
+    assert toy_edition.info.digest == hashlib.sha256(content).hexdigest()
 
 
 def test_digest_follows_every_kind_of_change(toy_edition):
