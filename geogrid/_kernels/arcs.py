@@ -86,34 +86,6 @@ def cut(
 
 
 @njit(cache=True)
-def keys(
-    degrees: NDArray[np.float64], per_degree: float
-) -> tuple[NDArray[np.int64], np.int64, np.int64]:
-    """Return one number for each vertex, equal for equal ones, and how far they reach.
-
-    A number is 2^31 times the steps east of the westernmost vertex, plus the steps north of the
-    southernmost; it is unique where both are below 2^31. Both reaches are returned, in steps.
-    """
-    west = south = np.int64(2**62)
-    east = north = np.int64(-(2**62))
-    found = np.empty(len(degrees), np.int64)
-    for i in range(len(degrees)):
-        x, y = (
-            np.int64(np.rint(degrees[i, 0] * per_degree)),
-            np.int64(np.rint(degrees[i, 1] * per_degree)),
-        )
-        west, east = min(west, x), max(east, x)
-        south, north = min(south, y), max(north, y)
-    for i in range(len(degrees)):
-        x, y = (
-            np.int64(np.rint(degrees[i, 0] * per_degree)),
-            np.int64(np.rint(degrees[i, 1] * per_degree)),
-        )
-        found[i] = (x - west) << 31 | (y - south)
-    return found, east - west, north - south
-
-
-@njit(cache=True)
 def deltas(
     x: NDArray[np.int64], y: NDArray[np.int64], starts: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -15,15 +15,13 @@ from dataclasses import dataclass, field
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import shapely
 from isal import igzip
 from numpy.typing import NDArray
 
-from geogrid._kernels.arcs import cut, deltas, keys, varints
+from geogrid._kernels.arcs import cut, deltas, varints
 from geogrid.codes import LEVELS, parent_level
-from geogrid.edition import Edition
+from geogrid.edition import Edition, Rings, to_degrees
 from geogrid.errors import CoordinateError
-from geogrid.schema import GRID_UNIT
 
 FORMAT_VERSION = 1
 PAYLOAD_ZOOM = 18
@@ -57,18 +55,18 @@ def packed(edition: Edition) -> str:
         The micro-grids reach over more than 21 degrees.
     """
     if edition.info.digest not in _packed:
-        _packed[edition.info.digest] = text_of(pack(edition.units))
+        _packed[edition.info.digest] = text_of(pack(edition))
         while len(_packed) > _KEPT:
             _packed.popitem(last=False)
     _packed.move_to_end(edition.info.digest)
     return _packed[edition.info.digest]
 
 
-def pack(units: Mapping[str, gpd.GeoDataFrame]) -> bytes:
-    """Return units of all levels, sorted by code, in the packed form, compressed."""
+def pack(edition: Edition) -> bytes:
+    """Return the units of all levels in the packed form, compressed."""
     content = _Content()
-    origin = _add_borders(content, units["microgrid"].geometry.to_numpy())
-    levels = [_add_level(content, units, level) for level in LEVELS]
+    origin = _add_borders(content, edition.rings(LEVELS[-1]), len(edition.units[LEVELS[-1]]))
+    levels = [_add_level(content, edition.units, level) for level in LEVELS]
     header = {
         "format": "geogrid-map", "version": FORMAT_VERSION, "zoom": PAYLOAD_ZOOM,
         "origin": origin, "levels": levels, "sections": content.layout,
@@ -102,11 +100,10 @@ class _Content:
         self.layout.append((name, len(numbers), len(piece)))
 
 
-def _add_borders(content: _Content, polygons: NDArray[np.object_]) -> list[int]:
+def _add_borders(content: _Content, rings: Rings, n_units: int) -> list[int]:
     """Add the borders of the micro-grids and return the origin of the vertices, in steps."""
-    degrees, rings, n_rings = _ragged(polygons)
-    rows, starts, ring_arcs, ring_starts = cut(_keys(degrees), rings)
-    x, y = _mercator(degrees, rows)
+    rows, starts, ring_arcs, ring_starts = cut(_keys(rings.xy), rings.starts)
+    x, y = _mercator(to_degrees(rings.xy[rows]))
     origin = [int(x.min()), int(y.min())] if len(rows) else [0, 0]
     vertices, sizes = deltas(x - origin[0], y - origin[1], starts)
     content.add("xy", vertices)
@@ -117,44 +114,29 @@ def _add_borders(content: _Content, polygons: NDArray[np.object_]) -> list[int]:
     content.add("refs", np.where(new, 0, np.cumsum(new) - arcs))
     content.add("along", _deltas(np.flatnonzero(~new & (ring_arcs >= 0))))
     content.add("ring_sizes", np.diff(ring_starts))
-    content.add("unit_rings", n_rings)
+    content.add("unit_rings", np.bincount(rings.owners, minlength=n_units))
     return origin
 
 
-def _ragged(
-    polygons: NDArray[np.object_],
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return vertices, the first vertex of each ring, and the number of rings of each polygon."""
-    if not len(polygons):
-        return np.zeros((0, 2)), np.zeros(1, np.int64), np.zeros(0, np.int64)
-    kind, degrees, offsets = shapely.to_ragged_array(polygons, include_z=False)
-    if kind == shapely.GeometryType.MULTIPOLYGON:
-        rings, parts, units = offsets
-        n_rings = np.diff(parts[units])
-    else:
-        rings, units = offsets
-        n_rings = np.diff(units)
-    return degrees, rings.astype(np.int64), n_rings.astype(np.int64)
-
-
-def _keys(degrees: NDArray[np.float64]) -> NDArray[np.int64]:
+def _keys(xy: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return one number for each vertex, equal for equal ones."""
-    found, wide, high = keys(degrees, 1 / GRID_UNIT)
-    if wide >= _WIDEST or high >= _WIDEST:
+    if not len(xy):
+        return np.empty(0, np.int64)
+    steps = xy - xy.min(axis=0)
+    if steps.max() >= _WIDEST:
         raise CoordinateError(
             "the micro-grids reach over more than 21 degrees: no city does. Check the edition's "
             "coordinates."
         )
-    return found
+    numbers: NDArray[np.int64] = steps[:, 0] * _WIDEST + steps[:, 1]
+    return numbers
 
 
-def _mercator(
-    degrees: NDArray[np.float64], rows: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _mercator(degrees: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return steps east and south of the upper left corner of web mercator."""
     size = 256 << PAYLOAD_ZOOM
-    sine = np.sin(np.radians(degrees[rows, 1].clip(-_LATITUDES, _LATITUDES)))
-    x = np.rint((degrees[rows, 0] / 360 + 0.5) * size)
+    sine = np.sin(np.radians(degrees[:, 1].clip(-_LATITUDES, _LATITUDES)))
+    x = np.rint((degrees[:, 0] / 360 + 0.5) * size)
     y = np.rint((0.5 - np.arctanh(sine) / (2 * np.pi)) * size)
     return x.astype(np.int64), y.astype(np.int64)
 
