@@ -373,7 +373,7 @@ def test_a_tile_that_does_not_exist_is_not_found(client, place):
 @pytest.mark.parametrize("z", ["a", "1.5", "1@2x@2x", "%00"])
 def test_a_tile_address_that_is_no_number_is_refused(client, z):
     response = client.get(f"/tiles/{z}/0/0.mvt")
-    assert (response.status_code, problem_of(response)["field"]) == (422, "z")
+    assert (response.status_code, problem_of(response)["field"]) == (400, "z")
 
 
 def test_tilejson_describes_every_layer(client, tile):

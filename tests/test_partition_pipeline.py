@@ -493,8 +493,10 @@ def test_a_stopped_command_leaves_the_old_file_and_can_go_on(
     arguments = ["partition", *map(str, inputs), "-o", str(city), "--grids", "8", "--microgrids",
                  "40", "--workers", "1", "--date", "2026-01-01"]  # fmt: skip
     running = subprocess.Popen(
-        [sys.executable, "-m", "geogrid", *arguments], stderr=subprocess.PIPE
-    )
+        [sys.executable, "-m", "geogrid", *arguments], stderr=subprocess.PIPE,
+        # Shells switch it off for what runs in the background.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".city.work-*/*.atoms.npz")):
         assert time.monotonic() < deadline

@@ -1164,6 +1164,6 @@
   L.geogrid = {
     layer: (digest, style) => new GridLayer(digest, style),
     points: (packed, style) => new PointLayer(packed, style),
-    furnish, go, gunzip, inflate, lines, list, live, offline, pointer, swipe, unpack,
+    furnish, go, lines, list, live, offline, pointer, swipe, unpack,
   };
 })(window.L);
