@@ -253,11 +253,12 @@ def _cells(address: str, browser: Browser) -> Iterator[tuple[str, float, str]]:
     page.wait_for_selector(
         "[data-status='idle'], .jp-Notebook-ExecutionIndicator[data-status=idle]"
     )
-    page.click(".jp-Notebook .jp-CodeCell .jp-Editor")
-    _run(page)
-    page.wait_for_function(
-        "document.querySelector('.jp-CodeCell .jp-InputPrompt').textContent.includes('1')"
-    )
+    prompt = "document.querySelector('.jp-CodeCell .jp-InputPrompt').textContent"
+    while page.evaluate(prompt) == "[ ]:":  # keys pressed before all is loaded are lost
+        page.click(".jp-Notebook .jp-CodeCell .jp-Editor")
+        _run(page)
+        page.wait_for_timeout(1000)
+    page.wait_for_function(f"{prompt}.includes('1')")
     for name in CELLS:
         painted = f"({_OUTPUTS})().length"
         before = page.evaluate(painted)
