@@ -35,8 +35,8 @@ import shapely
 import geogrid as gg
 from geogrid import pyramid
 from geogrid.api.imagery import Imagery
-from geogrid.edition import Edition
-from geogrid.tiles import MAX_ZOOM, MIN_ZOOMS, TileSet, to_world
+from geogrid.edition import Edition, to_world
+from geogrid.tiles import MAX_ZOOM, MIN_ZOOMS, TileSet
 
 SECONDS = 6
 CONNECTIONS = 8

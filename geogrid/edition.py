@@ -178,6 +178,17 @@ def to_degrees(xy: NDArray[np.int64]) -> NDArray[np.float64]:
     return xy / _STEPS
 
 
+def to_world(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return degrees as web mercator, 0-1 eastward and southward.
+
+    >>> to_world(np.array([[0.0, 0.0]])).tolist()
+    [[0.5, 0.5]]
+    """
+    lon, lat = xy.T
+    south = 0.5 - np.arctanh(np.sin(np.radians(lat))) / (2 * np.pi)
+    return np.column_stack([lon / 360 + 0.5, south])
+
+
 def snap(geometries: NDArray[np.object_]) -> NDArray[np.object_]:
     """Return geometries with every coordinate moved to the nearest point of the integer grid."""
     moved: NDArray[np.object_] = shapely.transform(

@@ -23,7 +23,7 @@ from geogrid._kernels import tiles as kernels
 from geogrid._kernels.locate import index_boxes
 from geogrid._kernels.messages import framed_texts
 from geogrid.codes import parent_level
-from geogrid.edition import Edition, to_degrees
+from geogrid.edition import Edition, to_degrees, to_world
 from geogrid.errors import UsageError
 
 MIN_ZOOMS = MappingProxyType(
@@ -166,17 +166,6 @@ def require_tile(z: int, x: int, y: int, max_zoom: int = MAX_ZOOM) -> None:
             f"no tile {z}/{x}/{y}: zooms are 0 to {max_zoom}, "
             f"columns and rows 0 to {last} at zoom {min(max(z, 0), max_zoom)}."
         )
-
-
-def to_world(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return degrees as web mercator, 0-1 eastward and southward.
-
-    >>> to_world(np.array([[0.0, 0.0]])).tolist()
-    [[0.5, 0.5]]
-    """
-    lon, lat = xy.T
-    south = 0.5 - np.arctanh(np.sin(np.radians(lat))) / (2 * np.pi)
-    return np.column_stack([lon / 360 + 0.5, south])
 
 
 def _last_row(zooms: Mapping[str, int], ends: NDArray[np.int64], z: int) -> int:

@@ -22,10 +22,10 @@ from geogrid.api.app import create_app
 from geogrid.api.imagery import Imagery
 from geogrid.api.settings import Settings
 from geogrid.datums import Datum
-from geogrid.edition import to_degrees
+from geogrid.edition import to_degrees, to_world
 from geogrid.errors import DataError, ImageryError
 from geogrid.locate import Locator, locate_file
-from geogrid.tiles import MIN_ZOOMS, TileSet, to_world
+from geogrid.tiles import MIN_ZOOMS, TileSet
 
 # rasterio 1.4 multiplies transforms in the way that affine 3.1 discourages.
 pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")

@@ -17,8 +17,7 @@ from geogrid.api.front import Front
 from geogrid.api.metrics import Metrics
 from geogrid.api.settings import Settings
 from geogrid.datums import Datum
-from geogrid.edition import to_degrees
-from geogrid.tiles import to_world
+from geogrid.edition import to_degrees, to_world
 
 
 @pytest.fixture(scope="module")

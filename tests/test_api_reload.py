@@ -22,8 +22,7 @@ from geogrid.api.app import create_app
 from geogrid.api.beside import Builder
 from geogrid.api.deps import load
 from geogrid.api.settings import Settings
-from geogrid.edition import Edition
-from geogrid.tiles import to_world
+from geogrid.edition import Edition, to_world
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from geogrid._kernels import clipping, rounding, snapping
 from geogrid._kernels import tiles as kernels
-from geogrid.edition import Edition
+from geogrid.edition import Edition, to_world
 from geogrid.errors import UsageError
-from geogrid.tiles import LABEL_MIN_ZOOMS, MIN_ZOOMS, TileSet, to_world
+from geogrid.tiles import LABEL_MIN_ZOOMS, MIN_ZOOMS, TileSet
 
 EXTENT, BUFFER = clipping.EXTENT, clipping.BUFFER
 TILE = shapely.box(0, 0, EXTENT, EXTENT)

@@ -93,7 +93,7 @@ def clip_ring(xy: NDArray[np.int64], n: int, spare: NDArray[np.int64]) -> tuple[
                 beyond |= side * (xy[k, axis] - limit) < 0
             if beyond:
                 n, crossed = _cut(xy, n, spare, axis, limit, side)
-                xy[:n] = spare[:n]
+                _copy(xy, 0, spare[:n])
                 crossings = max(crossings, crossed)
     return _without_repeats(xy, n), crossings
 
@@ -170,8 +170,7 @@ def is_bent(xy: NDArray[np.int64], n: int, shell: bool, crossings: int) -> bool:
 def append_ring(rings: Rings, n_rings: int, xy: NDArray[np.int64], shell: bool) -> int:
     """Add a ring behind `n_rings` others; return how many there are then."""
     at = rings.ends[n_rings - 1] if n_rings else 0
-    for k in range(len(xy)):  # a slice would take seconds to compile
-        rings.xy[at + k, 0], rings.xy[at + k, 1] = xy[k, 0], xy[k, 1]
+    _copy(rings.xy, at, xy)
     rings.ends[n_rings] = at + len(xy)
     rings.shells[n_rings] = shell
     return n_rings + 1
@@ -194,8 +193,7 @@ def append_loops(
             while start >= 0 and (xy[start, 0] != xy[k, 0] or xy[start, 1] != xy[k, 1]):
                 start -= 1
         if start >= 0:
-            for i in range(start, m):
-                loop[i - start, 0], loop[i - start, 1] = xy[i, 0], xy[i, 1]
+            _copy(loop, 0, xy[start:m])
             n, _ = clip_ring(loop, m - start, spare)
             area = signed_area2(loop, n)
             if area != 0:
@@ -205,6 +203,14 @@ def append_loops(
             xy[m, 0], xy[m, 1] = xy[k, 0], xy[k, 1]
             m += 1
     return n_rings
+
+
+@njit(cache=True, nogil=True)
+def _copy(out: NDArray[np.int64], at: int, part: NDArray[np.int64]) -> None:
+    """Copy vertices; to assign a slice would take seconds to compile, and longer to run."""
+    room = out[at : at + len(part)]
+    for k in range(len(room)):
+        room[k, 0], room[k, 1] = part[k, 0], part[k, 1]
 
 
 @njit(cache=True, nogil=True)

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from geogrid._kernels.tiles import write_varint
+from geogrid._kernels.tiles import copy_bytes, write_varint
 
 _MOST = 22
 """Bytes before a text: two fields and two lengths."""
@@ -26,9 +26,7 @@ def framed_texts(
         n_head = write_varint(head, 1, size)
         out[at] = outer
         at = write_varint(out, at + 1, n_head + size)
-        out[at : at + n_head] = head[:n_head]
-        at += n_head
-        out[at : at + size] = texts[starts[k] : starts[k + 1]]
-        at += size
+        at = copy_bytes(out, at, head[:n_head])
+        at = copy_bytes(out, at, texts[starts[k] : starts[k + 1]])
         ends[k + 1] = at
     return out[:at].copy(), ends

@@ -176,7 +176,7 @@ def _polygon_layer(
             continue
         own = values.own[values.own_starts[2 * row] : values.own_starts[2 * row + 2]]
         texts = _roomy(texts, n, len(own) + _BYTES_PER_FEATURE)
-        n = _copy(texts, n, own)
+        n = copy_bytes(texts, n, own)
         tags[0], tags[1], tags[2], tags[3] = 0, n_values, 1, n_values + 1
         n_values += 2
         n, n_values = _share(values, values.numbers[row, 0], slots, texts, n, n_values)
@@ -213,7 +213,7 @@ def _label_layer(
         need = len(own) + starts[level + 1] - starts[level] + starts[name + 1] - starts[name]
         texts = _roomy(texts, n, need)
         n, n_values = _share(values, level, slots, texts, n, n_values)
-        n, n_values = _copy(texts, n, own), n_values + 1
+        n, n_values = copy_bytes(texts, n, own), n_values + 1
         tags[0], tags[1], tags[2], tags[3] = 0, slots[level], 1, n_values - 1
         n, n_values = _share(values, name, slots, texts, n, n_values)
         tags[4], tags[5] = 2, slots[name]
@@ -231,7 +231,7 @@ def _share(
         slots[number] = n_values
         n_values += 1
         starts = values.shared_starts
-        n = _copy(texts, n, values.shared[starts[number] : starts[number + 1]])
+        n = copy_bytes(texts, n, values.shared[starts[number] : starts[number + 1]])
     return n, n_values
 
 
@@ -429,7 +429,7 @@ def _write_feature(
     at = write_varint(out, at, kind)
     at = write_varint(out, at, _GEOMETRY)
     at = write_varint(out, at, size)
-    return _copy(out, at, geometry[:size])
+    return copy_bytes(out, at, geometry[:size])
 
 
 @njit(cache=True, nogil=True)
@@ -450,13 +450,13 @@ def _write_layer(
     out = _roomy(out, at, size + _BYTES_PER_RING)
     at = write_varint(out, at, _LAYER)
     at = write_varint(out, at, size)
-    at = _copy(out, at, header)
-    at = _copy(out, at, body)
-    return out, _copy(out, at, texts)
+    at = copy_bytes(out, at, header)
+    at = copy_bytes(out, at, body)
+    return out, copy_bytes(out, at, texts)
 
 
 @njit(cache=True, nogil=True)
-def _copy(out: NDArray[np.uint8], at: int, part: NDArray[np.uint8]) -> int:
+def copy_bytes(out: NDArray[np.uint8], at: int, part: NDArray[np.uint8]) -> int:
     """Copy bytes; return the next position. Counted from 0, the compiler copies 16 at once."""
     room = out[at : at + len(part)]
     for k in range(len(room)):
@@ -470,5 +470,5 @@ def _roomy(out: NDArray[np.uint8], used: int, need: int) -> NDArray[np.uint8]:
     if used + need <= len(out):
         return out
     larger = np.empty(2 * (used + need), np.uint8)
-    _copy(larger, 0, out[:used])
+    copy_bytes(larger, 0, out[:used])
     return larger

@@ -16,9 +16,9 @@ from geogrid.api.metrics import Metrics
 from geogrid.api.problems import Problem, status_of_invalid
 from geogrid.api.settings import Settings
 from geogrid.datums import Datum
-from geogrid.edition import Edition
+from geogrid.edition import Edition, to_world
 from geogrid.locate import Locator
-from geogrid.tiles import MIN_ZOOMS, TileSet, to_world
+from geogrid.tiles import MIN_ZOOMS, TileSet
 
 
 class Dataset:

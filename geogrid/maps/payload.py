@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from geogrid._kernels.arcs import cut, deltas, varints
 from geogrid.codes import LEVELS, parent_level
-from geogrid.edition import Edition, Rings, to_degrees
+from geogrid.edition import Edition, Rings, to_degrees, to_world
 from geogrid.errors import CoordinateError
 
 FORMAT_VERSION = 1
@@ -134,11 +134,9 @@ def _keys(xy: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _mercator(degrees: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return steps east and south of the upper left corner of web mercator."""
-    size = 256 << PAYLOAD_ZOOM
-    sine = np.sin(np.radians(degrees[:, 1].clip(-_LATITUDES, _LATITUDES)))
-    x = np.rint((degrees[:, 0] / 360 + 0.5) * size)
-    y = np.rint((0.5 - np.arctanh(sine) / (2 * np.pi)) * size)
-    return x.astype(np.int64), y.astype(np.int64)
+    shown = degrees.clip([-np.inf, -_LATITUDES], [np.inf, _LATITUDES])
+    x, y = np.rint(to_world(shown) * (256 << PAYLOAD_ZOOM)).astype(np.int64).T
+    return x, y
 
 
 def _add_level(
