@@ -8,7 +8,7 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,10 +25,12 @@ from attackers import (
     slow_bodies,
     slow_heads,
 )
+from starlette.types import Scope, Send
 from uvicorn.server import ServerState
 
 from geogrid.api import keys, server
 from geogrid.api.connections import IDLE_SECONDS, Connections, GuardedProtocol
+from geogrid.api.front import AtOnce
 from geogrid.api.settings import Limits, Settings
 from geogrid.errors import UsageError
 
@@ -360,25 +362,11 @@ def test_a_head_that_comes_again_is_not_read_again():
         queries.append(query)
         return b"content-length: 2\r\n\r\nok"
 
-    class Transport(asyncio.Transport):
-        written = b""
-
-        def write(self, data: bytes) -> None:
-            self.written += data
-
-        def is_closing(self) -> bool:
-            return False
-
     def request(query: str) -> bytes:
         return f"GET /v1/locate?{query} HTTP/1.1\r\nHost: h\r\n\r\n".encode()
 
     async def run() -> bytes:
-        book = Connections(Limits())
-        book.at_once = lambda scope: heads.append(scope["headers"]) or answer
-        config = uvicorn.Config(_unasked, http=GuardedProtocol, log_config=None, lifespan="off")
-        made = type("Protocol", (GuardedProtocol,), {"book": book})
-        transport, connection = Transport(), made(config, ServerState(), {})
-        connection.connection_made(transport)
+        transport, connection = connected(lambda scope: heads.append(scope["headers"]) or answer)
         for data in (
             request("a=1"), request("a=2"), request("a=3"),
             request("a=4")[:-9], request("a=4")[-9:], request("a=5"),
@@ -392,6 +380,55 @@ def test_a_head_that_comes_again_is_not_read_again():
     assert queries == [b"a=%d" % k for k in range(1, 12)]
     assert written.count(b"HTTP/1.1 200 OK\r\n") == 11
     assert len(heads) == 6
+
+
+@pytest.mark.parametrize("path", [PLACE, "/healthz"])
+def test_a_head_that_begins_behind_a_request_must_end_in_time_too(path):
+    async def run() -> tuple[bytes, bytes]:
+        transport, connection = connected(
+            lambda scope: lambda query: b"content-length: 2\r\n\r\nok"
+        )
+        connection.data_received(get(path).replace(b"Connection: close\r\n", b"") + b"GET /slow")
+        while not connection.is_waiting:
+            await asyncio.sleep(0.01)
+        before = transport.written
+        connection.look(connection.since + Limits().head_seconds - 1, 1)
+        assert transport.written == before
+        connection.look(connection.since + Limits().head_seconds + 1, 1)
+        return before, transport.written[len(before) :]
+
+    first, then = asyncio.run(run())
+    assert first.startswith(b"HTTP/1.1 200")
+    assert then.startswith(b"HTTP/1.1 408")
+
+
+class Transport(asyncio.Transport):
+    written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def resume_reading(self) -> None:
+        pass
+
+
+def connected(at_once: Callable[[Scope], AtOnce]) -> tuple[Transport, GuardedProtocol]:
+    book = Connections(Limits())
+    book.at_once = at_once
+    config = uvicorn.Config(_healthy, http=GuardedProtocol, log_config=None, lifespan="off")
+    config.load()
+    made = type("Protocol", (GuardedProtocol,), {"book": book})
+    transport, connection = Transport(), made(config, ServerState(), {})
+    connection.connection_made(transport)
+    return transport, connection
+
+
+async def _healthy(scope: Scope, receive: object, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _unasked(scope: object, receive: object, send: object) -> None:

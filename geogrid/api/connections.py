@@ -230,7 +230,7 @@ class GuardedProtocol(HttpToolsProtocol):
             if waited > _LINGER_SECONDS and not self._owes_answer():
                 self.transport.close()
         elif self.is_waiting:
-            begun = self.head_bytes > 0
+            begun = self._within or self.head_bytes > 0  # the first may lie behind a request
             if begun and waited > limits.head_seconds:
                 self._refuse(_TOO_SLOW)
             elif not begun and waited > (IDLE_SECONDS if self._answered else limits.head_seconds):
