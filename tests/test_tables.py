@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -169,6 +170,52 @@ def test_character_cut_by_a_piece_is_no_fault_and_a_bad_one_is_named_by_its_line
     path.write_bytes(text.encode() + b"\xff\xff\n")
     with pytest.raises(DataError, match="line 32: neither"):
         tables.detect_encoding(path)
+
+
+LONG_LINE = b"lon,lat,t\n1,2,\xd6\xdc"
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda n, _: tables.number("1" * n + "x"),
+        lambda n, _: tables.number("1." + "1" * n + "e"),
+        lambda n, path: detected(path, LONG_LINE + b"x" * n),
+        lambda n, path: detected(path, LONG_LINE + b"\xe4\xbd\xa0\xe4\xbd\xa0x" * (n // 7)),
+    ],
+    ids=["digits", "decimals", "letters", "characters"],
+)
+def test_a_long_field_takes_time_in_proportion_to_its_length(tmp_path, work):
+    """And not to the square of it: two megabytes would hold a service for hours."""
+
+    def seconds(n: int) -> float:
+        took = []
+        for _ in range(5):
+            began = time.process_time()
+            work(n, tmp_path / "a.csv")
+            took.append(time.process_time() - began)
+        return min(took)
+
+    assert seconds(40_000) < 20 * max(seconds(5_000), 1e-4)  # the square of eight is 64
+
+
+def detected(path, content):
+    path.write_bytes(content)
+    assert tables.detect_encoding(path) == "gb18030"
+
+
+def test_a_line_of_utf8_in_a_gbk_file_is_found_wherever_it_stands(tmp_path, monkeypatch):
+    gbk, utf8 = "周口市川汇区\n".encode("gbk"), "周口市川汇区\n".encode()
+    for piece in (16, 64, 1 << 20):
+        monkeypatch.setattr(tables, "_PIECE", piece)
+        for before in range(4):
+            for end in (utf8, utf8.rstrip(b"\n"), utf8 + gbk):
+                path = tmp_path / "a.csv"
+                path.write_bytes(b"lon,lat\n" + gbk * before + gbk + end)
+                with pytest.raises(DataError, match="neither UTF-8 nor GBK throughout"):
+                    tables.detect_encoding(path)
+                path.write_bytes(b"lon,lat\n" + gbk * (before + 2))
+                assert tables.detect_encoding(path) == "gb18030"
 
 
 def test_three_hundred_columns_are_read(tmp_path):
