@@ -20,7 +20,6 @@ from geogrid.api.problems import Problem
 from geogrid.api.settings import Limits
 from geogrid.api.systems import CRS84, System, find
 from geogrid.codes import LEVEL_NAMES_ZH, LEVELS
-from geogrid.errors import UsageError
 from geogrid.schema import EXCHANGE_CRS, UNIT_COLUMNS
 from geogrid.tiles import zipped
 
@@ -221,8 +220,11 @@ def _in_box(found: Collection, bbox: str, system: System) -> list[NDArray[np.boo
     try:
         numbers = [float(part) for part in bbox.split(",")]
     except ValueError as error:
-        raise UsageError(f"bbox: {bbox[:80]!r} is no list of numbers.") from error
-    return [found.within(system.to_degrees(filters.box_of(numbers, "bbox")))]
+        raise Problem(
+            400, "box", f"bbox: {bbox[:80]!r} is no list of numbers.",
+            f"bbox：{bbox[:80]!r} 不是数字列表。", field="bbox",
+        ) from error  # fmt: skip
+    return [found.within(system.to_degrees(filters.box_of(numbers, "bbox"), "bbox"))]
 
 
 def _valid(found: Collection, when: str) -> list[NDArray[np.bool_]]:
@@ -233,14 +235,23 @@ def _valid(found: Collection, when: str) -> list[NDArray[np.bool_]]:
     try:
         days = [None if part in ("", "..") else date.fromisoformat(part[:10]) for part in parts]
     except ValueError as error:
-        raise UsageError(f"datetime: {when[:60]!r} is no time or interval (RFC 3339).") from error
+        raise _no_time(when) from error
     if len(days) > 2 or (len(days) == 1 and days[0] is None):
-        raise UsageError(f"datetime: {when[:60]!r} is no time or interval (RFC 3339).")
+        raise _no_time(when)
     if len(days) == 2 and days[0] and days[1] and days[0] > days[1]:
-        raise UsageError(f"datetime: {when[:60]!r} ends before it begins.")
+        raise _no_time(when)
     if days[-1] is None:
         return []
     return [found.table["valid_from"].to_numpy(str) <= days[-1].isoformat()]
+
+
+def _no_time(when: str) -> Problem:
+    return Problem(
+        400, "time",
+        f"datetime: {when[:60]!r} is no time or interval (RFC 3339), such as 2026-01-01/..",
+        f"datetime：{when[:60]!r} 不是时间或由早到晚的时间区间，例如 2026-01-01/..",
+        field="datetime",
+    )  # fmt: skip
 
 
 def _equal(found: Collection, asked: Asked) -> list[NDArray[np.bool_]]:

@@ -9,7 +9,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from geogrid.errors import UsageError
+from geogrid.api.problems import Problem
 from geogrid.schema import EXCHANGE_CRS
 
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
@@ -52,8 +52,14 @@ class System:
         steps: NDArray[np.int64] = np.rint(metres * 10**self.decimals).astype(np.int64)
         return steps
 
-    def to_degrees(self, geometry: shapely.Geometry) -> shapely.Geometry:
-        """Return a geometry, axes in the authority's order, as longitude and latitude."""
+    def to_degrees(self, geometry: shapely.Geometry, parameter: str) -> shapely.Geometry:
+        """Return a geometry, axes in the authority's order, as longitude and latitude.
+
+        Raises
+        ------
+        Problem
+            The system does not cover what was given as `parameter`.
+        """
 
         def turned(xy: NDArray[np.float64]) -> NDArray[np.float64]:
             xy = xy[:, ::-1] if self.north_first else xy
@@ -66,7 +72,11 @@ class System:
             geometry = shapely.segmentize(geometry, shapely.length(geometry) / _SEGMENTS)
         moved = shapely.transform(geometry, turned)
         if not np.isfinite(shapely.get_coordinates(moved)).all():
-            raise UsageError(f"coordinates that {self.uri} does not cover; check the axis order.")
+            raise Problem(
+                400, "coordinate",
+                f"{parameter}: coordinates that {self.uri} does not cover; check the axis order.",
+                f"{parameter}：坐标超出 {self.uri} 的适用范围，请检查坐标轴顺序。", field=parameter,
+            )  # fmt: skip
         return moved
 
 
@@ -82,7 +92,7 @@ def find(name: str, systems: tuple[System, ...], parameter: str) -> System:
 
     Raises
     ------
-    UsageError
+    Problem
         It is none of `systems`.
     """
     found = _NAME.fullmatch(name.strip())
@@ -92,7 +102,11 @@ def find(name: str, systems: tuple[System, ...], parameter: str) -> System:
             if system.uri == wanted:
                 return system
     known = ", ".join(system.uri for system in systems)
-    raise UsageError(f"{parameter}: unknown reference system {name[:80]!r}; there are {known}.")
+    raise Problem(
+        400, "unknown_crs",
+        f"{parameter}: unknown reference system {name[:80]!r}; there are {known}.",
+        f"{parameter}：没有参考系 {name[:80]!r}，可用的为 {known}。", field=parameter,
+    )  # fmt: skip
 
 
 def _system(uri: str, crs: str) -> System:
