@@ -38,6 +38,9 @@ class Datum(enum.Enum):
     BD09 = "bd09"
     """百度 degrees (not its metres)."""
 
+    __hash__ = object.__hash__
+    """As fast as they are compared; that of an enum is a call of Python."""
+
 
 @dataclass(frozen=True, slots=True)
 class Epsg:

@@ -17,7 +17,7 @@ from geogrid import datums, store
 from geogrid._kernels import cells as cell_kernels
 from geogrid._kernels import locate as kernels
 from geogrid.codes import LEVELS
-from geogrid.datums import Datum
+from geogrid.datums import HEIGHTS, Datum
 from geogrid.edition import Edition, to_degrees, to_integers
 from geogrid.errors import CoordinateError, DataError
 from geogrid.locate import Locator, Status, chain
@@ -486,7 +486,7 @@ def test_locate_and_distances_equal_python(toy_edition, locator):
         np.empty(n, np.int8),
         np.empty(n, bool),
     ]
-    kernels.locate.py_func(xy, 1, locator._box, index.cells, *out)
+    kernels.locate.py_func(xy, 1, index.box, index.cells, *out)
     for plain, compiled in zip(out[1:], (found.row, found.status_row, found.on_edge), strict=True):
         np.testing.assert_array_equal(plain, compiled)
     metres, beside = np.full(n, np.nan), np.full(n, -1, np.int32)
@@ -499,7 +499,7 @@ def test_locate_and_distances_equal_python(toy_edition, locator):
             metres[k], beside[k] = kernels._to_outline.py_func(x, y, index.borders)
         else:
             continue
-        alone = kernels.place_one.py_func(*xy[k], height, locator._box, index.cells, index.borders)
+        alone = kernels.place_one.py_func(*xy[k], height, index.box, index.cells, index.borders)
         assert alone[:3] == (out[1][k], out[2][k], out[3][k])
     np.testing.assert_allclose(metres, found.edge_m, rtol=1e-12)
     np.testing.assert_array_equal(beside, found.beside)
@@ -512,12 +512,14 @@ def test_one_position_is_placed_and_measured_as_in_a_batch(toy_edition, locator)
     xy = np.vstack(
         [edge_points(toy_edition, rng, 30), rng.uniform(114.59, 114.66, (60, 2)) - [0, 81], nowhere]
     )
+    index = locator.index
     for datum in Datum:
         found = locator.locate(xy, datum=datum, edges=True)
         for k, (lon, lat) in enumerate(xy.tolist()):
-            row, status, on_edge, metres, beside = locator.place(lon, lat, datum)
+            given = (lon, lat, HEIGHTS[datum], index.box, index.cells, index.borders)
+            row, status, on_edge, metres, beside = kernels.place_one(*given)
             assert (row, status, on_edge, beside) == (
-                found.row[k], found.status[k], found.on_edge[k], found.beside[k],
+                found.row[k], found.status_row[k], found.on_edge[k], found.beside[k],
             )  # fmt: skip
             np.testing.assert_equal(metres, found.edge_m[k])
 

@@ -4,8 +4,10 @@ A model of `models` gives the same bytes; making one takes longer than the look-
 """
 
 import io
-import math
-from typing import TypeAlias
+from collections.abc import Callable
+from functools import cached_property
+from itertools import chain
+from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
@@ -13,15 +15,16 @@ import pyarrow as pa
 import pyarrow.csv
 from numpy.typing import NDArray
 
+from geogrid._kernels import compiled, places
 from geogrid._kernels import json_columns as kernels
 from geogrid.codes import LEVELS
-from geogrid.datums import Datum
+from geogrid.datums import HEIGHTS, Datum
 from geogrid.edition import Edition
 from geogrid.locate import Located, Status
 from geogrid.locate.index import Index
 from geogrid.locate.locator import STATUS_TEXT
 
-_NULL = b"null"
+_STATUSES = tuple(Status)
 
 Ids: TypeAlias = list[str | int | None] | pa.ChunkedArray | None
 """What the caller calls the positions of a batch."""
@@ -38,11 +41,8 @@ class Answers:
 
     def __init__(self, edition: Edition, index: Index) -> None:
         """Write the chain of every grid, and the name of every micro-grid."""
-        self._codes = [code.encode() for code in index.unit_codes("microgrid").tolist()]
-        self._names = [orjson.dumps(name) for name in edition.units["microgrid"]["name"].tolist()]
-        self._parents = index.arrays["microgrid_parents"].tolist()
-        self._grids = [code.encode() for code in index.unit_codes("grid").tolist()]
-        self._chains = _chains(edition, index)
+        self._index = index
+        self._texts, longest = _texts_of_units(edition, index)
         self.headers = (
             (b"content-type", b"application/json"),
             (b"x-dataset-revision", edition.info.digest.encode()),
@@ -52,31 +52,42 @@ class Answers:
         self._tails = {
             datum: b',"datum":"%s",%s' % (datum.value.encode(), info[1:]) for datum in Datum
         }
+        self._ends = {
+            datum: (HEIGHTS[datum], np.frombuffer(tail, np.uint8))
+            for datum, tail in self._tails.items()
+        }
+        self._room = longest + max(map(len, self._tails.values()))
         texts = (STATUS_TEXT, index.grid_codes[:-1], index.codes[:-1])
         self._arrow, self._bytes = tuple(map(pa.array, texts)), tuple(map(_as_bytes, texts))
 
-    def place(self, found: tuple[int, Status, bool, float, int], datum: Datum) -> bytes:
-        """Return what `Locator.place` found, a `models.Place`, as JSON."""
-        row, status, on_edge, metres, beside = found
-        grid, code, chain = _NULL, _NULL, b""
-        if row >= 0:
-            parent, code = self._parents[row], b'"%s"' % self._codes[row]
-            grid = b'"%s"' % self._grids[parent]
-            own = b',{"level":"microgrid","code":%s,"name":%s}' % (code, self._names[row])
-            chain = self._chains[parent] + own
-        return b"".join(
-            (
-                b'{"status":"', status.value.encode(),
-                b'","grid_code":', grid,
-                b',"microgrid_code":', code,
-                b',"chain":[', chain,
-                b'],"on_edge":', b"true" if on_edge else b"false",
-                b',"edge_m":', _NULL if math.isnan(metres) else b"%r" % round(metres, 2),
-                b',"neighbour_code":', b'"%s"' % self._codes[beside] if beside >= 0 else _NULL,
-                b',"neighbour_name":', self._names[beside] if beside >= 0 else _NULL,
-                self._tails[datum],
-            )
-        )  # fmt: skip
+    def __getstate__(self) -> dict[str, object]:
+        """Leave compiled code behind: it is found again where this is read."""
+        compiled_code = ("_city", "_place")
+        return {name: value for name, value in vars(self).items() if name not in compiled_code}
+
+    def place(self, lon: float, lat: float, datum: Datum) -> tuple[bytes, Status, bool]:
+        """Find one position and measure to its border, in microseconds.
+
+        Returns
+        -------
+        answer, status, on_edge
+            A `models.Place` as JSON, if the status is hit or outside.
+        """
+        height, tail = self._ends[datum]
+        out = np.empty(self._room, np.uint8)
+        size, status, on_edge = self._place(lon, lat, height, self._city, tail, out)
+        return out[:size].tobytes(), _STATUSES[status], on_edge
+
+    @cached_property
+    def _city(self) -> places.City:
+        index = self._index
+        return places.city(index.box, index.cells, index.borders, self._texts)
+
+    @cached_property
+    def _place(self) -> Callable[..., Any]:
+        height, tail = self._ends[Datum.WGS84]
+        out = np.empty(self._room, np.uint8)
+        return compiled(places.place, 0.0, 0.0, height, self._city, tail, out)
 
     def columns(self, found: Located, ids: Ids, datum: Datum) -> bytes:
         """Return a batch as `models.Places`, as JSON."""
@@ -136,6 +147,21 @@ class Answers:
         sink = io.BytesIO()
         pa.csv.write_csv(self.table(found, ids), sink, pa.csv.WriteOptions(quoting_style="needed"))
         return sink.getvalue()
+
+
+def _texts_of_units(edition: Edition, index: Index) -> tuple[places.Texts, int]:
+    """Return texts of micro-grids and grids, and the most bytes of an answer without its tail."""
+    grids = [b'"%s"' % code.encode() for code in index.unit_codes("grid").tolist()]
+    own = [b'"%s"' % code.encode() for code in index.unit_codes("microgrid").tolist()]
+    names = map(orjson.dumps, edition.units["microgrid"]["name"].tolist())
+    pairs = chain(zip(own, names, strict=True), zip(grids, _chains(edition, index), strict=True))
+    texts = list(chain.from_iterable(pairs))
+    sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+    own_sizes, grid_sizes = sizes[: 2 * len(own)], sizes[2 * len(own) :]
+    room = places.ROOM + 6 * int(own_sizes.max()) + 2 * int(grid_sizes.max())
+    blob = np.frombuffer(b"".join(texts), np.uint8)
+    starts = np.append(0, np.cumsum(sizes))
+    return places.Texts(blob, starts, index.arrays["microgrid_parents"]), room
 
 
 def _chains(edition: Edition, index: Index) -> list[bytes]:

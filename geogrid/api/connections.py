@@ -145,11 +145,11 @@ class GuardedProtocol(HttpToolsProtocol):
         """Take bytes, and refuse a head that is too large."""
         if self._refused or self.transport.is_closing():
             return
-        if self.is_waiting and not self.head_bytes:
-            self.since = self.loop.time()
         begins = not self._within
         if begins and self._kept is not None and self._answers_again(data, *self._kept):
             return
+        if self.is_waiting and not self.head_bytes:
+            self.since = self.loop.time()
         self.head_bytes += len(data)
         self._n_heads = 0
         super().data_received(data)
@@ -280,11 +280,12 @@ class GuardedProtocol(HttpToolsProtocol):
         """
         if not (data.endswith(rest) and data.startswith(_AGAIN) and self._is_free()):
             return False
-        query = data[len(_AGAIN) : -len(rest)]
-        answer = None if b" " in query else at_once(query)
+        answer = at_once(data[len(_AGAIN) : -len(rest)])
         if answer is None:
             return False
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        self.since = self.loop.time()
         self._write_at_once(answer)
         return True
 

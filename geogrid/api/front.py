@@ -8,14 +8,16 @@ gives the same bytes.
 from collections.abc import Callable
 from typing import TypeAlias
 
-from starlette.datastructures import Headers
+from starlette import datastructures
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from geogrid.api import lookup, tiles
 from geogrid.api.deps import Dataset, dataset_of
 from geogrid.api.metrics import Metrics
 
-Whole: TypeAlias = tuple[tuple[tuple[bytes, bytes], ...], bytes]
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+Whole: TypeAlias = tuple[Headers, bytes]
 """Headers, but for its length, and body of an answer with status 200."""
 
 AtOnce: TypeAlias = Callable[[bytes], bytes | None]
@@ -34,7 +36,9 @@ class Front:
         if scope["type"] == "http" and scope["method"] == "GET":
             path = scope["path"]
             if path.startswith("/tiles/"):
-                answer = tiles.vector_answer_quickly(dataset_of(scope), path, Headers(scope=scope))
+                answer = tiles.vector_answer_quickly(
+                    dataset_of(scope), path, datastructures.Headers(scope=scope)
+                )
                 if answer is not None:
                     scope["state"]["route"] = tiles.TEMPLATE
                     await answer(scope, receive, send)

@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from geogrid.api import batch, jobs, lookup, problems
 from geogrid.api.deps import Dataset, Served, dataset_of
-from geogrid.api.front import AtOnce, Front, Whole
+from geogrid.api.front import AtOnce, Front, Headers, Whole
 from geogrid.api.journal import Journal
 from geogrid.api.keys import Key, Keyring
 from geogrid.api.metrics import Metrics
@@ -102,6 +102,8 @@ class Guard:
         self.slots = Slots(self.limits.slow_requests, self.limits.waiting_requests, wait)
         self.uploads = Slots(self.limits.uploads, 0, wait)
         self.bytes_held = 0
+        self._headers: Headers = ()
+        self._lines = b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -120,7 +122,15 @@ class Guard:
             return None
         if not self.front.takes(scope):
             return None
-        return _Passage(self, scope, _never, _nowhere).at_once
+        passage = _Passage(self, {**scope, "query_string": b""}, _never, _nowhere)
+        return passage.at_once if passage.may_pass_again() else None
+
+    def lines(self, headers: Headers) -> bytes:
+        """Return headers and our own as they are sent."""
+        if headers is not self._headers:
+            lines = b"".join(b"%b: %b\r\n" % pair for pair in (*headers, *_OWN_HEADERS))
+            self._headers, self._lines = headers, lines
+        return self._lines
 
 
 class _Passage:
@@ -128,7 +138,8 @@ class _Passage:
 
     __slots__ = (
         "began", "body", "bytes_held", "bytes_sent", "gone", "guard", "headers", "id", "key",
-        "late", "named", "public", "receive_more", "scope", "send_on", "slots", "started", "status",
+        "late", "named", "public", "receive_more", "room", "scope", "send_on", "slots", "started",
+        "status",
     )  # fmt: skip
 
     def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
@@ -142,7 +153,7 @@ class _Passage:
         self.body: bytes | None = None
         self.slots: Slots | None = None
         self.late: asyncio.Task[None] | None = None
-        self.bytes_held = self.bytes_sent = self.status = 0
+        self.bytes_held = self.bytes_sent = self.room = self.status = 0
         self.started = self.gone = False
         self.public = scope["path"] in _OPEN or scope["path"].startswith(_STATIC)
 
@@ -179,10 +190,14 @@ class _Passage:
         Asked again for every request with this head, and so without a hold on the edition. What
         fails fails again where it can be told.
         """
-        guard, self.began, self.scope["query_string"] = self.guard, time.perf_counter(), query
+        guard, self.began = self.guard, time.perf_counter()
+        data = guard.served.dataset
+        if guard.front is None or len(query) > self.room:
+            return None
+        if guard.keys and self._unauthorised() is not None:  # keys are withdrawn meanwhile
+            return None
         try:
-            data = guard.served.dataset
-            whole = None if self._objection() is not None else self._whole(data)
+            whole = guard.front.whole(data, query, guard.metrics)
         except Exception:  # noqa: BLE001  # `run` meets it again, and answers it
             return None
         if whole is None:
@@ -192,8 +207,14 @@ class _Passage:
             self.id = _new_id()
         self.status, self.bytes_sent = 200, len(body)
         self._note(data)
-        ours = b"content-length: %d\r\nx-request-id: %s\r\n\r\n" % (len(body), self.id.encode())
-        return _lines(headers) + ours + body
+        return b"%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n%b" % (
+            guard.lines(headers), len(body), self.id.encode(), body,
+        )  # fmt: skip
+
+    def may_pass_again(self) -> bool:
+        """Say whether requests with this head are let in, whatever short query they have."""
+        self.room = self.guard.limits.url_bytes - len(self.scope["path"])
+        return self.room > 0 and not self._has_body() and self._objection() is None
 
     def _bind(self) -> None:
         """Bind the request to what it is answered from."""
@@ -442,12 +463,6 @@ async def _never() -> Message:
 
 async def _nowhere(message: Message) -> None:
     raise NotImplementedError  # and is returned, not sent
-
-
-@lru_cache(4)
-def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """Return headers and our own as they are sent."""
-    return b"".join(b"%s: %s\r\n" % pair for pair in (*headers, *_OWN_HEADERS))
 
 
 def _new_id() -> str:

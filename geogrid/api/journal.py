@@ -13,6 +13,9 @@ import sys
 import time
 
 _FLUSH_SECONDS = 0.2
+_TICK = 0.001
+"""Seconds for which the time of a line is not written anew."""
+
 _MOST_LINES = 5_000
 """Lines gathered before they are written at once."""
 
@@ -26,7 +29,7 @@ class Journal:
         """Take where to write; nothing is opened yet."""
         self._target = target
         self._lines: list[str] = []
-        self._second, self._text = 0, ""
+        self._since, self._stamp = 0.0, ""
         self._broken = False
 
     def note(self, members: str) -> None:
@@ -38,7 +41,10 @@ class Journal:
             return
         if not self._lines:
             asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
-        self._lines.append(f'{{"time":"{self._now()}",{members}}}\n')
+        now = time.time()
+        if not 0 <= now - self._since < _TICK:
+            self._since, self._stamp = now, _stamp(now)
+        self._lines.append(f"{self._stamp}{members}}}\n")
         if len(self._lines) >= _MOST_LINES:
             self.flush()
 
@@ -61,12 +67,11 @@ class Journal:
         else:
             self._broken = False
 
-    def _now(self) -> str:
-        now = time.time()
-        whole = int(now)
-        if whole != self._second:
-            self._second, self._text = whole, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-        return f"{self._text}.{int((now - whole) * 1000):03d}Z"
+
+def _stamp(now: float) -> str:
+    """Return the beginning of a line: the time, to milliseconds."""
+    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+    return f'{{"time":"{text}.{int(now % 1 * 1000):03d}Z",'
 
 
 def _private(path: str, flags: int) -> int:

@@ -70,11 +70,11 @@ def locate_quickly(data: Dataset, query: bytes, counters: Metrics) -> bytes | No
     datum = _DATUMS.get(name)
     if lon is None or lat is None or datum is None:
         return None
-    found = data.locator.place(float(lon), float(lat), datum)
-    if found[1] not in ANSWERED:
+    answer, status, on_edge = data.answers.place(float(lon), float(lat), datum)
+    if status not in ANSWERED:
         return None
-    counters.position(found[1], on_edge=found[2])
-    return data.answers.place(found, datum)
+    counters.position(status.value, on_edge=on_edge)
+    return answer
 
 
 def _name(data: Dataset, row: int) -> str | None:
@@ -90,4 +90,4 @@ def _chain(data: Dataset, found: Located) -> list[Link]:
 
 
 def _metres(value: float) -> float | None:
-    return None if math.isnan(value) else round(float(value), 2)
+    return None if math.isnan(value) else float(np.round(value, 2))

@@ -33,6 +33,9 @@ NAMED_LEVELS = ("city", "county", "township", "village")
 REACH = 1000.0
 """Metres outside the city up to which the distance to it is told."""
 
+_MARGIN = 0.02
+"""Degrees: BD-09 lies up to 0.012 degree off WGS84; swapped pairs are recognised this far out."""
+
 _DIGITS = 16
 """Digits of the digest in a file's name."""
 
@@ -64,6 +67,12 @@ class Index:
     numbers: Mapping[str, int]
     bounds: tuple[float, float, float, float]
     arrays: Mapping[str, NDArray[Any]]
+
+    @cached_property
+    def box(self) -> tuple[float, float, float, float]:
+        """Where positions are expected, so that swapped pairs are recognised."""
+        west, south, east, north = self.bounds
+        return west - _MARGIN, south - _MARGIN, east + _MARGIN, north + _MARGIN
 
     @cached_property
     def cells(self) -> Cells:

@@ -27,9 +27,6 @@ from geogrid.errors import CoordinateError
 from geogrid.locate.build import build
 from geogrid.locate.index import Index, index_of
 
-_SWAP_MARGIN = 0.02
-"""Degrees: BD-09 lies up to 0.012 degree off WGS84; swapped pairs are recognised this far out."""
-
 _SHARE = 1 << 16
 """Positions a thread takes at once; fewer are looked up where they are asked for."""
 
@@ -156,13 +153,10 @@ class Locator:
     def __init__(self, edition: Edition | Index) -> None:
         """Index the micro-grids of `edition`, or take an index that is ready."""
         self.index = edition if isinstance(edition, Index) else build(edition)
-        west, south, east, north = self.index.bounds
-        margin = _SWAP_MARGIN
-        self._box = (west - margin, south - margin, east + margin, north + margin)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave compiled code behind: it is found again where this is read."""
-        return {"index": self.index, "_box": self._box}
+        return {"index": self.index}
 
     @classmethod
     def open(cls, path: Path | str) -> "Locator":
@@ -233,7 +227,7 @@ class Locator:
         def look_up(part: slice) -> None:
             points = np.empty((part.stop - part.start, 2), np.int64)
             kernels.locate(
-                degrees[part], height, self._box, self.index.cells, points, row[part],
+                degrees[part], height, self.index.box, self.index.cells, points, row[part],
                 status[part], on_edge[part],
             )  # fmt: skip
             if edges:
@@ -257,39 +251,20 @@ class Locator:
         """
         known = datum if isinstance(datum, Datum) else datums.parse(datum)
         row, status, _ = self._find_one(
-            float(lon), float(lat), datums.HEIGHTS[known], self._box, self.index.cells
+            float(lon), float(lat), datums.HEIGHTS[known], self.index.box, self.index.cells
         )
         return (str(self.index.codes[row]) if row >= 0 else ""), _STATUSES[status]
 
-    def place(self, lon: float, lat: float, datum: Datum) -> tuple[int, Status, bool, float, int]:
-        """Find the micro-grid of one position and measure to its border, in microseconds.
-
-        Returns
-        -------
-        row, status, on_edge, edge_m, beside
-            What `locate` with `edges` gives for it; see `Located`.
-        """
-        index = self.index
-        row, status, on_edge, metres, beside = self._place_one(
-            lon, lat, datums.HEIGHTS[datum], self._box, index.cells, index.borders
-        )
-        return row, _STATUSES[status], on_edge, metres, beside
-
     @cached_property
     def _find_one(self) -> Callable[..., Any]:
-        return compiled(kernels.locate_one, 0.0, 0.0, 0, self._box, self.index.cells)
-
-    @cached_property
-    def _place_one(self) -> Callable[..., Any]:
-        index = self.index
-        return compiled(kernels.place_one, 0.0, 0.0, 0, self._box, index.cells, index.borders)
+        return compiled(kernels.locate_one, 0.0, 0.0, 0, self.index.box, self.index.cells)
 
     def _recognise_swapped(
         self, xy: NDArray[np.float64], source: Epsg, status: NDArray[np.int8]
     ) -> None:
         """Mark pairs of an EPSG system that would lie in the city the other way round."""
         missed = np.flatnonzero((status == _OUTSIDE) | (status == _OUT_OF_RANGE))
-        west, south, east, north = self._box
+        west, south, east, north = self.index.box
         lon, lat = _degrees(xy[missed, ::-1], source).T
         inside = (west <= lon) & (lon <= east) & (south <= lat) & (lat <= north)
         status[missed[inside]] = _SWAPPED
