@@ -280,7 +280,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """
         if not (data.endswith(rest) and data.startswith(_AGAIN) and self._is_free()):
             return False
-        answer = at_once(data[len(_AGAIN) : -len(rest)])
+        query = data[len(_AGAIN) : -len(rest)]
+        answer = None if b" " in query else at_once(query)
         if answer is None:
             return False
         if self.timeout_keep_alive_task is not None:
