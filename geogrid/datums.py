@@ -75,9 +75,24 @@ def parse(text: str) -> Datum:
         return Datum(text.strip().lower())
     except ValueError:
         choices = ", ".join(datum.value for datum in Datum)
+        if _OLD_DATUM.match(text.strip()):
+            raise CoordinateError(
+                f"{text[:40]!r}: no transformation to CGCS2000 that is good to a metre is "
+                f"published. {_CONVERT_FIRST} Then it is one of {choices}.",
+                f"{text[:40]!r}：没有公开的、优于 1 米的转换参数。{_CONVERT_FIRST_ZH}",
+            ) from None
+        if text.strip().lower().startswith("epsg:"):
+            raise CoordinateError(
+                f"{text[:40]!r}: single positions and batches are in one of {choices}. A whole "
+                "file may be in any system: `geogrid locate`, or POST /v1/jobs.",
+                f"{text[:40]!r}：单个或成批坐标的坐标系应为 {choices} 之一；"
+                "整个文件可用任何参考系：geogrid locate 或 POST /v1/jobs。",
+            ) from None
         raise CoordinateError(
-            f"unknown datum {text!r}; choose one of {choices}. "
-            "Ask whoever supplied the coordinates: it cannot be seen from the numbers."
+            f"unknown datum {text[:40]!r}; choose one of {choices}. "
+            "Ask whoever supplied the coordinates: it cannot be seen from the numbers.",
+            f"没有坐标系 {text[:40]!r}，应为 {choices} 之一。"
+            "请向数据提供方确认：从数字上看不出坐标系。",
         ) from None
 
 
@@ -158,7 +173,9 @@ def _projection(code: int) -> pyproj.Transformer:
     try:
         system = pyproj.CRS.from_epsg(code)
     except pyproj.exceptions.CRSError as error:
-        raise CoordinateError(f"there is no reference system epsg:{code}.") from error
+        raise CoordinateError(
+            f"there is no reference system epsg:{code}.", f"没有参考系 epsg:{code}。"
+        ) from error
     degrees = system.geodetic_crs
     own = degrees is not None and degrees.to_epsg() in _SAME_DEGREES
     goal = degrees if own else pyproj.CRS.from_epsg(4326)
@@ -176,9 +193,22 @@ def _projection(code: int) -> pyproj.Transformer:
 def _no_way(system: pyproj.CRS, code: int) -> CoordinateError:
     return CoordinateError(
         f"epsg:{code} ({system.name}): no transformation to CGCS2000 that is good to "
-        f"{_WORST_ACCURACY:.0f} m is published. Have the survey office convert the coordinates "
-        "to CGCS2000 first (a shift of tens of metres depends on the place)."
+        f"{_WORST_ACCURACY:.0f} m is published. {_CONVERT_FIRST}",
+        f"epsg:{code}（{system.name}）：没有公开的、优于 {_WORST_ACCURACY:.0f} 米的到 CGCS2000 的"
+        f"转换参数。{_CONVERT_FIRST_ZH}",
     )
+
+
+_OLD_DATUM = re.compile(
+    r"(xi'?an|西安|beijing|北京|bj)[ _-]?(19)?[58][04]|(epsg:)?(4214|4610)$", re.IGNORECASE
+)
+"""Xian 1980 and Beijing 1954, as they are called."""
+
+_CONVERT_FIRST = (
+    "Have the survey office convert the coordinates to CGCS2000 first (a shift of tens of metres "
+    "depends on the place)."
+)
+_CONVERT_FIRST_ZH = "请先由测绘部门转换为 CGCS2000（偏移几十米，因地而异）。"
 
 
 _SAME_DEGREES = (4326, 4490)

@@ -15,7 +15,12 @@ Every message says what was given, where, why it cannot be used, and what to do 
 
 
 class GeogridError(Exception):
-    """Base of all errors that geogrid raises on purpose."""
+    """Base of all errors that geogrid raises on purpose; `zh` is the message in Chinese, if any."""
+
+    def __init__(self, message: str = "", zh: str = "") -> None:
+        """Take the message in English, and in Chinese where those who read it may be anyone."""
+        super().__init__(message)
+        self.zh = zh
 
 
 class UsageError(GeogridError, ValueError):

@@ -52,13 +52,25 @@ _LONGEST_RECORD = 1 << 24
 _SHORTEST_RECORD = 8
 """Bytes a record may be expected to have at least; shorter ones are read in more pieces."""
 
+_MOST_TOLD, _LONGEST_TOLD = 30, 40
+"""Names of columns in a message, and letters of each."""
+
 _NOT_TEXT = {
-    b"\x1f\x8b": "compressed (gzip). Unpack it first.",
-    b"PK\x03\x04": "a ZIP archive or a workbook. Unpack it, or name it .xlsx if it is a workbook.",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls). Save it as .xlsx or as 'CSV UTF-8'.",
-    b"\xff\xfe": "UTF-16 ('Unicode text'). Save it as 'CSV UTF-8'.",
-    b"\xfe\xff": "UTF-16. Save it as 'CSV UTF-8'.",
-    b"PAR1": "a Parquet file. Name it .parquet.",
+    b"\x1f\x8b": ("compressed (gzip). Unpack it first.", "gzip 压缩文件，请先解压。"),
+    b"PK\x03\x04": (
+        "a ZIP archive or a workbook. Unpack it, or name it .xlsx if it is a workbook.",
+        "ZIP 压缩包或工作簿，请先解压；若为工作簿，请以 .xlsx 命名。",
+    ),
+    b"\xd0\xcf\x11\xe0": (
+        "an old Excel workbook (.xls). Save it as .xlsx or as 'CSV UTF-8'.",
+        "旧版 Excel 工作簿 (.xls)，请另存为 .xlsx 或“CSV UTF-8”。",
+    ),
+    b"\xff\xfe": (
+        "UTF-16 ('Unicode text'). Save it as 'CSV UTF-8'.",
+        "UTF-16（“Unicode 文本”），请另存为“CSV UTF-8”。",
+    ),
+    b"\xfe\xff": ("UTF-16. Save it as 'CSV UTF-8'.", "UTF-16，请另存为“CSV UTF-8”。"),
+    b"PAR1": ("a Parquet file. Name it .parquet.", "Parquet 文件，请以 .parquet 命名。"),
 }
 """First bytes of files that are called .csv and are not."""
 
@@ -149,14 +161,18 @@ class CsvTable:
         plain = encoding.replace("-sig", "")
         first = lines[0].removeprefix(_BOM).decode(plain)
         if not first.strip():
-            raise DataError(f"{path} has no header: its first line is empty.")
+            raise DataError(
+                f"{path} has no header: its first line is empty.", f"{path} 没有表头：首行为空。"
+            )
         delimiter = max(_DELIMITERS, key=first.count)
         used: list[bytes] = []
         reader = csv.reader(_noting(lines, plain, used), delimiter=delimiter, strict=True)
         try:
             fields = next(reader)
         except csv.Error as error:
-            raise DataError(f"{path}, line 1: {error}.") from error
+            raise DataError(
+                f"{path}, line 1: {error}.", f"{path} 第 1 行不能作为表头：{error}。"
+            ) from error
         raw = b"".join(used)
         text = raw.rstrip(b"\r\n")
         header = Header(text, raw[len(text) :], fields)
@@ -248,14 +264,23 @@ class CsvTable:
         return Piece(data, bounds, used, xy, *end)
 
     def _fault(self, fault: int, fields: int, line: int) -> DataError:
-        said = {
-            kernels.NUL: "not a line of text; is this a CSV file?",
-            kernels.TEXT_BEHIND_QUOTE: "a field begins with a quote and does not end with one, or "
-            "a record is longer than 16 MB. Close each quote, and double those inside of fields.",
-            kernels.WRONG_NUMBER_OF_FIELDS: f"{fields} fields, but the header has "
-            f"{len(self.header.fields)}. Put fields that contain {self.delimiter!r} in quotes.",
-        }[fault]
-        return DataError(f"{self.path}, line {line}: {said}")
+        n = len(self.header.fields)
+        said, zh = {
+            kernels.NUL: (
+                "not a line of text; is this a CSV file?", "不是文本，请确认文件是 CSV。"
+            ),
+            kernels.TEXT_BEHIND_QUOTE: (
+                "a field begins with a quote and does not end with one, or a record is longer than "
+                "16 MB. Close each quote, and double those inside of fields.",
+                "字段的引号没有闭合，或一条记录超过 16 MB；请闭合引号，字段内的引号写两个。",
+            ),
+            kernels.WRONG_NUMBER_OF_FIELDS: (
+                f"{fields} fields, but the header has {n}. "
+                f"Put fields that contain {self.delimiter!r} in quotes.",
+                f"有 {fields} 个字段，表头为 {n} 个；含 {self.delimiter!r} 的字段请加引号。",
+            ),
+        }[fault]  # fmt: skip
+        return DataError(f"{self.path}, line {line}: {said}", f"{self.path} 第 {line} 行：{zh}")
 
 
 def detect_encoding(path: Path) -> str:
@@ -271,10 +296,10 @@ def detect_encoding(path: Path) -> str:
         with path.open("rb") as file:
             first = file.read(8)
             if not first:
-                raise DataError(f"{path} is empty.")
-            for magic, what in _NOT_TEXT.items():
+                raise DataError(f"{path} is empty.", f"{path} 是空文件。")
+            for magic, (what, zh) in _NOT_TEXT.items():
                 if first.startswith(magic):
-                    raise DataError(f"{path} is {what}")
+                    raise DataError(f"{path} is {what}", f"{path} 是{zh}")
             bad = _first_undecodable(file, "utf-8")
             if bad is None:
                 return "utf-8-sig" if first.startswith(_BOM) else "utf-8"
@@ -283,9 +308,11 @@ def detect_encoding(path: Path) -> str:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}.") from error
     if worse is not None or mixed:
+        line = bad if mixed else worse
         raise DataError(
-            f"{path}, line {bad if mixed else worse}: neither UTF-8 nor GBK throughout. Save the "
-            "file as 'CSV UTF-8' and try again."
+            f"{path}, line {line}: neither UTF-8 nor GBK throughout. Save the file as 'CSV UTF-8' "
+            "and try again.",
+            f"{path} 第 {line} 行：编码既非 UTF-8 也非 GBK，或两者混用。请另存为“CSV UTF-8”。",
         )
     return "gb18030"
 
@@ -299,7 +326,10 @@ def coordinate_columns(names: Sequence[str], lon: str | None, lat: str | None) -
         A column is named that is not there or occurs twice; none or several pairs are recognised.
     """
     if (lon is None) != (lat is None):
-        raise UsageError("name both columns or none: --lon COLUMN --lat COLUMN")
+        raise UsageError(
+            "name both columns or none: --lon COLUMN --lat COLUMN",
+            "经度列和纬度列应同时指定或都不指定：--lon COLUMN --lat COLUMN",
+        )
     if lon is not None and lat is not None:
         return _position(names, lon), _position(names, lat)
     plain = [name.strip().lower() for name in names]
@@ -308,7 +338,9 @@ def coordinate_columns(names: Sequence[str], lon: str | None, lat: str | None) -
         found = "; ".join(f"{a} and {b}" for a, b in pairs) or "none"
         raise UsageError(
             f"columns of longitude and latitude recognised: {found}. The columns are "
-            f"{', '.join(names)}. Name them: --lon COLUMN --lat COLUMN"
+            f"{_told(names)}. Name them: --lon COLUMN --lat COLUMN",
+            f"不能确定经度列和纬度列（常用列名：{found if pairs else '无'}）。"
+            f"现有的列为 {_told(names)}。请指定：--lon COLUMN --lat COLUMN",
         )
     return _position(plain, pairs[0][0]), _position(plain, pairs[0][1])
 
@@ -340,9 +372,16 @@ def _position(names: Sequence[str], name: str) -> int:
     n = list(names).count(name)
     if n != 1:
         raise UsageError(
-            f"column {name!r} occurs {n} times, expected once; the columns are {', '.join(names)}"
+            f"column {name!r} occurs {n} times, expected once; the columns are {_told(names)}",
+            f"列 {name!r} 应出现一次，实际 {n} 次；现有的列为 {_told(names)}",
         )
     return list(names).index(name)
+
+
+def _told(names: Sequence[str]) -> str:
+    """Return names of columns as a list that is not longer than the file."""
+    short = [name if len(name) <= _LONGEST_TOLD else name[:_LONGEST_TOLD] + "…" for name in names]
+    return ", ".join(short[:_MOST_TOLD] + ["…"] * (len(short) > _MOST_TOLD))
 
 
 def _unquoted(text: str) -> str:

@@ -3,6 +3,7 @@
 import io
 import json
 
+import bombs
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -12,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from geogrid import datums
 from geogrid._kernels import json_columns as kernels
 from geogrid.api import forms
 from geogrid.api.deps import Dataset
 from geogrid.api.models import Places, PlacesByRow, Position, Positions, PositionsByRow
 from geogrid.api.problems import Problem, ProblemDocument
+from geogrid.datums import Datum
 
 URL = "/v1/locate/batch"
 JSON, ARROW, CSV = forms.JSON, forms.ARROW, forms.CSV
@@ -374,6 +377,78 @@ def test_a_damaged_stream_is_answered_or_refused_and_never_fails(client):
 
 
 @pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        (bombs.long_identity(), "ids_too_long", "/id"),
+        (bombs.long_run(), "id_type", "/id"),
+        (arrow({"lon": [1.0], "lat": [2.0], "id": [[1, 2]]}), "id_type", "/id"),
+        (arrow({"lon": [1.0], "lat": [2.0], "id": [1.5]}), "id_type", "/id"),
+        (arrow({"lon": [1.0], "lat": [2.0], "Datum": ["bd09"]}), "extra_forbidden", "/Datum"),
+        (arrow({"lon": [1.0], "lat": [2.0], "坐标系": ["bd09"]}), "extra_forbidden", "/坐标系"),
+    ],
+    ids=["dictionary", "run", "list", "float", "datum", "坐标系"],
+)
+def test_columns_that_cannot_be_told_again_are_refused(client, body, code, field):
+    """A text that is named 100,000 times takes no room in a body, and 100 gigabytes outside."""
+    problem = refused(post(client, body, ARROW, "?datum=wgs84", Accept=JSON))
+    assert (problem.status, problem.code, problem.field) == (422, code, field)
+
+
+def test_other_columns_of_a_stream_are_left_out_of_account(client):
+    columns = {"lon": [114.62], "lat": [33.62], "z": [7.0], "m": [[1]], "id": [2**63]}
+    columns["id"] = pa.array(columns["id"], pa.uint64())
+    answer = post(client, arrow(columns), ARROW, "?datum=wgs84", Accept=JSON).json()
+    assert (answer["status"], answer["id"]) == (["hit"], [2**63])
+
+
+@pytest.mark.parametrize("answer", [CSV, JSON])
+def test_a_table_that_refutes_its_datum_is_refused_however_it_is_answered(
+    client, toy_edition, answer
+):
+    """By the grids that it names, and by its own column of datums."""
+    grids = toy_edition.units["grid"]
+    places = np.array([shape.representative_point().coords[0] for shape in grids.geom])
+    shifted = datums.convert(places, Datum.CGCS2000, Datum.GCJ02)
+    rows = [f"{code},{x:.7f},{y:.7f}" for code, (x, y) in zip(grids.code, shifted, strict=True)]
+    body = "\n".join(["unit_code,lon,lat", *rows])
+    problem = refused(post(client, body, CSV, "?datum=wgs84", Accept=answer))
+    assert (problem.status, problem.code, problem.field) == (422, "coordinate", "datum")
+    assert "look like gcj02, not wgs84" in problem.detail
+    assert problem.detail.endswith("Give datum=gcj02.")
+    assert problem.detail_zh.endswith("请改用 datum=gcj02。")
+    assert post(client, body, CSV, "?datum=gcj02", Accept=answer).status_code == 200
+    mixed = "坐标系,lon,lat\nwgs84,114.62,33.62\nGCJ-02,114.62,33.62\n"
+    problem = refused(post(client, mixed, CSV, "?datum=wgs84", Accept=answer))
+    assert (problem.code, problem.field) == ("coordinate", "datum")
+    assert "record 2 (gcj02)" in problem.detail
+    assert "第 2 条" in problem.detail_zh
+    assert "--" not in problem.detail + problem.detail_zh
+
+
+@pytest.mark.parametrize("name", ["xian80", "Xi'an 1980", "西安80", "bj54", "epsg:4610"])
+def test_datums_without_a_published_way_are_refused_with_what_to_do(client, name):
+    body = json.dumps({"lon": [114.62], "lat": [33.62], "datum": name})
+    one = {"lon": 114.62, "lat": 33.62, "datum": name}
+    for answer in (
+        post(client, body),
+        client.get("/v1/locate", params=one),
+        client.get("/v1/convert", params=one),
+        client.post(f"/v1/jobs?datum={name}", content=b"x", headers={"Content-Type": CSV}),
+    ):
+        problem = refused(answer)
+        assert (problem.status, problem.code) == (422, "unknown_datum")
+        assert "survey office" in problem.detail
+        assert "测绘部门" in problem.detail_zh
+
+
+def test_a_system_by_its_number_is_for_files(client):
+    problem = refused(client.get("/v1/locate?lon=557553&lat=3721433&datum=epsg:4547"))
+    assert (problem.code, problem.field) == ("unknown_datum", "datum")
+    assert "POST /v1/jobs" in problem.detail
+    assert "POST /v1/jobs" in problem.detail_zh
+
+
+@pytest.mark.parametrize(
     ("body", "said"),
     [
         (b"", "empty"),
@@ -388,7 +463,9 @@ def test_a_damaged_stream_is_answered_or_refused_and_never_fails(client):
 def test_a_table_that_cannot_be_read_is_refused_without_our_paths(client, body, said):
     problem = refused(post(client, body, CSV, "?datum=wgs84"))
     assert problem.status == 422
+    assert problem.field in ("body", "lon")
     assert said in problem.detail
+    assert not problem.detail_zh.startswith(("数据不能使用", "参数不正确"))
     assert "/tmp" not in problem.detail + problem.detail_zh
 
 

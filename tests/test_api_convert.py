@@ -22,7 +22,18 @@ def test_a_position_goes_to_another_datum_and_back(client):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"lon": 1e300}, {"lat": 91}, {"datum": "wgs48"}, {"to": "x"}, {"lon": "nan"}, {"z": 1}],
+    [
+        {"lon": 1e300},
+        {"lat": 91},
+        {"datum": "wgs48"},
+        {"to": "x"},
+        {"lon": "nan"},
+        {"z": 1},
+        {"lon": 33.62, "lat": 114.62},
+        {"lon": 0, "lat": 0},
+        {"lon": -245.35},
+        {"to": "epsg:4610"},
+    ],
 )
 def test_a_position_that_cannot_be_converted_is_refused_by_field(client, wrong):
     response = client.get(
@@ -30,3 +41,10 @@ def test_a_position_that_cannot_be_converted_is_refused_by_field(client, wrong):
     )
     assert response.status_code == 422
     assert response.json()["field"] == next(iter(wrong))
+    if "lon" in wrong:  # told as a look-up tells it
+        asked = {"lon": 114.6, "lat": 33.6, "datum": "gcj02"} | wrong
+        told = client.get("/v1/locate", params=asked).json()
+        assert (told["code"], told["detail"]) == (
+            response.json()["code"],
+            response.json()["detail"],
+        )

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,12 +11,12 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
+import bombs
 import numpy as np
 import openpyxl
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
@@ -152,27 +153,19 @@ def test_kind_columns_and_system_may_be_named(client):
     assert client.get(job.result).text.startswith("e,n,grid_code")
 
 
-def bomb() -> bytes:
-    """Return a table of some kilobytes that is two gigabytes in memory."""
-    long = pa.DictionaryArray.from_arrays(np.zeros(2000, np.int32), ["x" * 1_000_000])
-    columns = {"lon": np.full(2000, 114.62), "lat": np.full(2000, 33.62), "text": long}
-    sink = io.BytesIO()
-    pq.write_table(pa.table(columns), sink, store_schema=False, compression="zstd")
-    return sink.getvalue()
-
-
 def test_a_file_that_cannot_be_used_fails_with_the_reason_and_the_service_lives(client):
     answers = {
         "lon=COLUMN&lat=COLUMN": send(client, b"a,b\n1,2\n"),
         "table.csv, line 2": send(client, b"lon,lat\n1,2,3\n"),
         "no readable workbook": send(client, b"PK\x03\x04" * 30, XLSX),
-        "memory_bytes": send(client, bomb(), PARQUET),
+        "memory_bytes": send(client, bombs.long_text(), PARQUET),
     }
     for said, answer in answers.items():
         job = ended(client, answer)
         assert (job.state, job.problem.status) == ("failed", 422), said
         assert said in job.problem.detail
         assert "/" not in job.problem.detail
+        assert re.search("[\u4e00-\u9fff]{4}", job.problem.detail_zh)
         response = client.get(f"/v1/jobs/{job.id}/result")
         assert (response.status_code, refused(response).code) == (409, "job_not_done")
     chinese = client.get(f"/v1/jobs/{job.id}", headers={"Accept-Language": "zh"}).json()
@@ -243,6 +236,26 @@ def test_a_file_that_takes_too_much_fails(data, table, limit):
         assert (job.state, job.problem.status) == ("failed", 422)
 
 
+def test_a_small_file_that_was_made_to_take_for_ever_is_ended_soon(data):
+    """Work is given in proportion to what was sent."""
+    with service(data, workers=2, work_seconds=2) as client:
+        rows = send(client, bombs.many_rows(600), PARQUET)
+        cells = send(client, bombs.long_number(), XLSX)
+        for job in (ended(client, rows), ended(client, cells)):
+            assert (job.state, job.problem.code) == ("failed", "job_too_large")
+            assert "work_seconds: 2" in job.problem.detail
+            assert "work_seconds：2" in job.problem.detail_zh
+
+
+def test_a_large_file_is_given_more_work(tmp_path):
+    shop = SimpleNamespace(limits=JobLimits(work_seconds=60, work_seconds_of_mb=4, seconds=600))
+    (tmp_path / "in").touch()
+    for size, expected in ((0, 60), (15_000_000, 60), (100_000_000, 400), (1 << 30, 600)):
+        os.truncate(tmp_path / "in", size)  # sparse
+        job = SimpleNamespace(source=tmp_path / "in")
+        assert workshop.Workshop._work_of(shop, job) == expected
+
+
 def test_nothing_survives_the_end_of_the_service(data, temporary):
     before = set(temporary.iterdir())
     with service(data) as client:
@@ -258,7 +271,7 @@ def test_a_worker_ends_when_its_service_is_killed(data, tmp_path):
     (tmp_path / "in.csv").write_text("lon,lat\n" + "114.62,33.62\n" * 2_000_000)
     order = {
         "index": "index", "source": "in.csv", "target": "out.csv", "rejects": None, "lon": None,
-        "lat": None, "datum": "wgs84", "seconds": 60, "memory_bytes": 1 << 31,
+        "lat": None, "datum": "wgs84", "work_seconds": 60, "memory_bytes": 1 << 31,
         "file_bytes": 1 << 30,
     }  # fmt: skip
     worker = subprocess.Popen(

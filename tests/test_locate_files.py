@@ -139,6 +139,50 @@ def test_other_kinds_of_file_are_refused(locator, tmp_path, source, target):
         locate_file(locator, tmp_path / source, tmp_path / target, datum="wgs84")
 
 
+@pytest.mark.parametrize(
+    ("datum", "x", "y"),
+    [
+        ("epsg:4547", 97_000.0, 3_721_433.0),  # of the zone of 120 degrees
+        ("epsg:4547", 38_557_553.0, 3_721_433.0),  # with the number of its zone
+        ("wgs84", 557_553.0, 3_721_433.0),
+        ("epsg:4547", 3_721_433.0, 557_553.0),
+    ],
+)
+def test_a_file_of_which_nothing_lies_in_the_city_is_warned_of(locator, tmp_path, datum, x, y):
+    source, target = written(tmp_path, f"x,y\n{x},{y}\n"), tmp_path / "o.csv"
+    ((en, zh),) = locate_file(locator, source, target, datum=datum).warnings
+    assert f"read as {datum}" in en
+    assert "epsg:4526" in zh
+
+
+def test_a_zone_number_has_a_code_of_its_own(locator, tmp_path):
+    source = written(tmp_path, "x,y\n38557553.0,3721433.0\n")
+    summary = locate_file(locator, source, tmp_path / "o.csv", datum="epsg:4526")
+    assert (summary.statuses, summary.warnings) == ({"hit": 1}, ())
+
+
+def test_parquet_of_which_a_page_was_damaged_is_refused_where_it_carries_checksums(
+    locator, tmp_path
+):
+    xy = np.random.default_rng(3).uniform([114.6, 33.6], [114.65, 33.65], (500, 2))
+    table = pa.table({"lon": xy[:, 0], "lat": xy[:, 1]})
+    source = tmp_path / "a.parquet"
+    pq.write_table(table, source, use_dictionary=False, write_page_checksum=True)
+    damaged = bytearray(source.read_bytes())
+    damaged[2_000] ^= 4  # in a latitude
+    source.write_bytes(damaged)
+    with pytest.raises(DataError, match="CRC"):
+        locate_file(locator, source, tmp_path / "o.parquet", datum="wgs84")
+
+
+def test_many_columns_are_not_all_told(locator, tmp_path):
+    source = written(tmp_path, ",".join(["x" * 900] * 500) + "\n")
+    with pytest.raises(UsageError) as caught:
+        locate_file(locator, source, tmp_path / "o.csv", datum="wgs84")
+    assert len(str(caught.value)) < 2_000
+    assert len(caught.value.zh) < 2_000
+
+
 def test_missing_file_is_refused(locator, tmp_path):
     for name in ("none.csv", "none.parquet"):
         with pytest.raises(DataError, match="cannot read"):
@@ -262,10 +306,10 @@ def test_parquet_of_texts_dictionaries_and_no_rows(locator, tmp_path):
         out = pq.read_table(target)
         assert out.column("status").to_pylist() == statuses
         assert out.select(["经度", "纬度"]).equals(table.slice(0, rows))
-    pq.write_table(pa.table({"lon": [True], "lat": [1.0]}), source)
-    pq.write_table(pa.table({"lon": [[1.0]], "lat": [1.0]}), source)
-    with pytest.raises(DataError, match="list"):
-        locate_file(locator, source, target, datum="wgs84")
+    for wrong, said in (([True], "bool"), ([[1.0]], "list")):
+        pq.write_table(pa.table({"lon": wrong, "lat": [1.0]}), source)
+        with pytest.raises(DataError, match=said):
+            locate_file(locator, source, target, datum="wgs84")
     source.write_bytes(b"PAR1 and nothing else")
     with pytest.raises(DataError, match="cannot read"):
         locate_file(locator, source, target, datum="wgs84")

@@ -26,11 +26,13 @@ from geogrid.api.models import (
     PositionsByRow,
     inlined,
 )
-from geogrid.api.problems import CHINESE, Problem, problem_of_file, unsupported
+from geogrid.api.problems import Problem, problem_of_file, unsupported
 from geogrid.api.settings import Limits
 from geogrid.datums import Datum
 from geogrid.errors import CoordinateError, GeogridError
 from geogrid.locate import Located, locate_file
+from geogrid.locate.csv_file import examined
+from geogrid.locate.job import Job
 from geogrid.locate.locator import STATUS_TEXT
 from geogrid.tables import CsvTable, coordinate_columns
 
@@ -130,7 +132,7 @@ def _answer(data: Dataset, body: bytes, wanted: _Wanted) -> tuple[bytes, Mapping
             try:
                 if wanted.answer == CSV:
                     return _located_csv(data, path, wanted)
-                batch = _read_csv(path, wanted)
+                batch = _read_csv(data, path, wanted)
             except GeogridError as error:
                 raise problem_of_file(error, path.parent) from error
     elif wanted.kind == JSON:
@@ -165,12 +167,13 @@ def _located_csv(
     return target.read_bytes(), Counter(summary.statuses), 0
 
 
-def _read_csv(path: Path, wanted: _Wanted) -> Batch:
-    table = CsvTable.open(path)
+def _read_csv(data: Dataset, path: Path, wanted: _Wanted) -> Batch:
+    table, datum = CsvTable.open(path), _datum(wanted.datums)
     fields = table.header.fields
-    pieces = table.pieces(coordinate_columns(fields, *wanted.columns))
-    xy = np.vstack([np.empty((0, 2)), *(piece.xy[piece.filled] for piece in pieces)])
+    columns = coordinate_columns(fields, *wanted.columns)
+    xy = np.vstack([np.empty((0, 2)), *(piece.xy[piece.filled] for piece in table.pieces(columns))])
     forms.require_few(len(xy), wanted.limits.table_positions)
+    examined(data.locator, Job(path, path, datum), table, columns)
     ids = table.read()["id"].tolist() if "id" in fields else None
     return Batch(xy, ids, None)
 
@@ -183,9 +186,7 @@ def _datum(given: Mapping[str, str | None]) -> Datum:
             try:
                 found.setdefault(datums.parse(text), place)
             except CoordinateError as error:
-                raise Problem(
-                    422, "unknown_datum", str(error), CHINESE["unknown_datum"] + "。", field=place
-                ) from error
+                raise Problem(422, "unknown_datum", str(error), error.zh, field=place) from error
     if len(found) == 1:
         return next(iter(found))
     if found:

@@ -64,8 +64,10 @@ class Directory:
             if row < len(codes) and codes[row] == code:
                 return self.at(level, row)
         raise UnknownCodeError(
-            f"no unit {code!r} in edition {self.edition.info.id}; "
-            "find codes by name with /v1/search?q=."
+            f"no unit {code[:40]!r} in edition {self.edition.info.id}; "
+            "find codes by name with /v1/search?q=.",
+            f"版本 {self.edition.info.id} 中没有单元 {code[:40]!r}，"
+            "可用 /v1/search?q= 按名称查找。",
         )
 
     def at(self, level: str, row: int) -> Unit:

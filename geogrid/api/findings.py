@@ -7,7 +7,7 @@ from typing import Annotated, Literal, cast
 
 import shapely
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from geogrid.api.checking import Checks
 from geogrid.api.deps import Data, Dataset
@@ -17,6 +17,7 @@ router = APIRouter(prefix="/v1", tags=["coverage"])
 
 State = Literal["done", "checking"]
 Severity = Literal["error", "warning", "note"]
+Level = Literal["city", "county", "township", "village", "grid", "microgrid"]
 
 _WAIT = "Seconds to wait for the check before answering 202."
 _AGAIN = "2"
@@ -85,8 +86,10 @@ class FoundFaults(BaseModel):
 class Selection(BaseModel):
     """Which findings are wanted."""
 
+    model_config = ConfigDict(extra="forbid")
+
     severity: list[Severity] | None = None
-    level: str | None = Field(None, max_length=20)
+    level: Level | None = None
     rule: str | None = Field(None, max_length=40)
     offset: int = Field(0, ge=0, le=10_000_000)
     limit: int = Field(1_000, ge=1, le=5_000)

@@ -13,10 +13,19 @@ from typing import NoReturn
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from geogrid.api.answers import Ids
 from geogrid.api.problems import Problem
+from geogrid.locate.guard import DATUM_HEADERS
+
+_MOST_ID_BYTES = 1 << 26
+"""Texts of a dictionary, were each position to have the longest; others are as long as the body."""
+
+_ID_KINDS = (
+    pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_null,
+)  # fmt: skip
 
 JSON, ARROW, CSV = "application/json", "application/vnd.apache.arrow.stream", "text/csv"
 
@@ -49,8 +58,10 @@ def read_json(body: bytes, most: int) -> Batch:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Problem(
-            400, "json_invalid", f"The body is no JSON: {error}.",
-            f"请求体不是有效的 JSON：{error}。", field="body",
+            400, "json_invalid",
+            f"The body is no JSON: {error}. A missing number is null, not NaN.",
+            f"请求体不是有效的 JSON（第 {error.lineno} 行第 {error.colno} 列）；"
+            "缺失的数字写作 null，不是 NaN。", field="body",
         ) from None  # fmt: skip
     _refuse_repeated(body, given)
     if isinstance(given, list):
@@ -72,9 +83,11 @@ def read_arrow(body: bytes, most: int) -> Batch:
         _refuse_compressed(body)
         table = pa.ipc.open_stream(body).read_all()
         require_few(table.num_rows, most)
+        _refuse_datums(table.column_names)
+        table = table.select([name for name in ("lon", "lat", "id") if name in table.column_names])
+        ids = _identities(table)
         table.validate(full=True)
         columns = [_floats(table, name) for name in ("lon", "lat")]
-        ids = table.column("id") if "id" in table.column_names else None
     except (pa.ArrowException, OSError, KeyError, ValueError, IndexError) as error:
         raise Problem(
             422, "arrow_invalid", f"The body is no Arrow IPC stream that can be read: {error}",
@@ -256,6 +269,50 @@ def _floats(table: pa.Table, name: str) -> NDArray[np.float64]:
         )  # fmt: skip
     values: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy()
     return values
+
+
+def _identities(table: pa.Table) -> pa.ChunkedArray | None:
+    """Return what the caller calls the positions, none of it longer than it may be told again.
+
+    A dictionary, a view or a run names one text many times, and takes no more room for that.
+    """
+    if "id" not in table.column_names:
+        return None
+    ids = table.column("id")
+    plain = ids.type.value_type if pa.types.is_dictionary(ids.type) else ids.type
+    if not any(is_kind(plain) for is_kind in _ID_KINDS):
+        raise Problem(
+            422, "id_type", f"column id: expected texts or whole numbers, not {ids.type}.",
+            f"列 id：应为文字或整数，而不是 {ids.type}。", field="/id",
+        )  # fmt: skip
+    if pa.types.is_dictionary(ids.type) and not pa.types.is_integer(plain):
+        longest = max((_longest(chunk.dictionary) for chunk in ids.chunks), default=0)
+        if longest * len(ids) > _MOST_ID_BYTES:
+            raise Problem(
+                422, "ids_too_long",
+                f"column id: texts of up to {longest:,} bytes, {len(ids):,} times; send shorter "
+                "ones, or no dictionary.",
+                f"列 id：文字最长 {longest:,} 字节，共 {len(ids):,} 行；请缩短，或不用字典编码。",
+                field="/id",
+            )  # fmt: skip
+    return ids
+
+
+def _longest(texts: pa.Array) -> int:
+    return pc.max(pc.binary_length(texts)).as_py() or 0 if len(texts) else 0
+
+
+def _refuse_datums(names: Sequence[str]) -> None:
+    """Refuse a datum for each position: it would be thought to count."""
+    for name in names:
+        if name.strip().lower() in DATUM_HEADERS:
+            raise Problem(
+                422, "extra_forbidden",
+                f"column {_pointer(name)}: all positions of a batch have one datum, which stands "
+                "in ?datum=, X-Datum or the metadata of the schema; send a batch for each.",
+                f"列 {_pointer(name)}：同一批坐标只能有一个坐标系，请分批提交。",
+                field=f"/{_pointer(name)}",
+            )  # fmt: skip
 
 
 def _refuse_compressed(body: bytes) -> None:

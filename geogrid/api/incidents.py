@@ -11,16 +11,16 @@ from typing import Annotated, Literal, cast
 
 import pandas as pd
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from geogrid import incidents as counting
-from geogrid.api.deps import Data, Dataset
+from geogrid.api.deps import Data, Dataset, each_once
 from geogrid.api.problems import Problem
 from geogrid.api.reports import Reports, between, span_of
 from geogrid.errors import DataError, UnknownCodeError, UsageError
 from geogrid.incidents.warning import COLOURS, NO_DATA, Thresholds
 
-router = APIRouter(prefix="/v1/incidents", tags=["incidents"])
+router = APIRouter(prefix="/v1/incidents", tags=["incidents"], dependencies=[Depends(each_once)])
 
 Level = Literal["city", "county", "township", "village", "grid", "microgrid"]
 Warned = Literal["none", "blue", "yellow", "orange", "red", "no_data"]
@@ -93,6 +93,8 @@ async def _reports(request: Request) -> Reports:
 
 class Question(BaseModel):
     """What is asked of the incidents."""
+
+    model_config = ConfigDict(extra="forbid")
 
     level: Level = "village"
     first: date | None = Field(None, alias="from", description="First day, YYYY-MM-DD.")
@@ -198,7 +200,8 @@ def _beyond(span: tuple[date, date] | None, question: Question) -> bool:
     return (first is not None and first > span[1]) or (last is not None and last < span[0])
 
 
-def _asked(table: pd.DataFrame, span: tuple[date, date] | None, question: Question) -> pd.DataFrame:
+def _asked(whole: pd.DataFrame, span: tuple[date, date] | None, question: Question) -> pd.DataFrame:
+    table = whole
     if question.first and question.last and question.first > question.last:
         raise Problem(
             422,
@@ -212,6 +215,14 @@ def _asked(table: pd.DataFrame, span: tuple[date, date] | None, question: Questi
     if question.category is not None:
         if "category" not in table:
             raise _no_categories()
+        known = sorted(filter(None, whole["category"].dropna().unique()))
+        if question.category not in known:
+            raise Problem(
+                422, "unknown_category",
+                f"category: none {question.category!r}; there are {', '.join(known)}.",
+                f"category：没有类别 {question.category!r}，可用的为 {'、'.join(known)}。",
+                field="category",
+            )  # fmt: skip
         table = pd.DataFrame(table[table["category"] == question.category])
     return table
 

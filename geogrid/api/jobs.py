@@ -14,7 +14,7 @@ from geogrid import datums
 from geogrid.api import problems
 from geogrid.api.deps import Config, Data, each_once
 from geogrid.api.models import JobAsked, JobStatus, Remark, State
-from geogrid.api.problems import CHINESE, Problem
+from geogrid.api.problems import Problem
 from geogrid.api.workshop import Job, Order, Workshop, safe_name
 from geogrid.errors import CoordinateError
 
@@ -136,8 +136,7 @@ async def _order(request: Request, asked: JobAsked) -> Order:
     try:
         datum = await asyncio.to_thread(datums.parse_reference, asked.datum)
     except CoordinateError as error:
-        zh = CHINESE["unknown_datum"] + "，或 epsg:代码。"
-        raise Problem(422, "unknown_datum", str(error), zh, field="datum") from error
+        raise Problem(422, "unknown_datum", str(error), error.zh, field="datum") from error
     name = safe_name(asked.name, suffix if suffix in _KINDS[kind] else _KINDS[kind][0])
     return Order(name, kind, datum.value, asked.lon, asked.lat, _owner(request))
 

@@ -39,9 +39,7 @@ async def locate(
     found = data.locator.locate(xy, datum=asked.datum, edges=True)
     status = Status(str(found.status[0]))
     counters.position(status.value, on_edge=bool(found.on_edge[0]))
-    if status not in ANSWERED:
-        field = "lat" if abs(asked.lat) > 90 and status is Status.OUT_OF_RANGE else "lon"
-        raise Problem(422, status.value, found.reason(0), found.reason(0, "zh"), field=field)
+    require_position(found, asked)
     response.raw_headers += data.answers.headers[1:]
     return Place(
         datum=asked.datum.value,
@@ -56,6 +54,14 @@ async def locate(
         neighbour_code=str(found.neighbour_code[0]) or None,
         neighbour_name=_name(data, int(found.beside[0])),
     )
+
+
+def require_position(found: Located, asked: Asked) -> None:
+    """Refuse a position that cannot be one, with what it looks like."""
+    status = Status(str(found.status[0]))
+    if status not in ANSWERED:
+        field = "lat" if abs(asked.lat) > 90 and status is Status.OUT_OF_RANGE else "lon"
+        raise Problem(422, status.value, found.reason(0), found.reason(0, "zh"), field=field)
 
 
 def locate_quickly(data: Dataset, query: bytes, counters: Metrics) -> bytes | None:

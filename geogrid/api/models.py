@@ -21,7 +21,8 @@ def _parse_datum(text: object) -> Datum:
     try:
         return datums.parse(str(text))
     except CoordinateError as error:
-        raise PydanticCustomError("unknown_datum", "{why}", {"why": str(error)}) from error
+        told = {"why": str(error), "zh": error.zh}
+        raise PydanticCustomError("unknown_datum", "{why}", told) from error
 
 
 DatumName = Annotated[Datum, BeforeValidator(_parse_datum)]

@@ -6,6 +6,7 @@ that is wrong, or the place in a JSON body as a pointer (`/lon/17`, RFC 6901). T
 each error of ours stands in one table here.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -39,33 +40,42 @@ _STATUSES: tuple[tuple[type[GeogridError], int, str], ...] = (
     (GeogridError, 500, "internal"),
 )
 
-# Sentences in Chinese for what the framework says in English only.
-CHINESE = {
-    "missing": "缺少参数",
-    "extra_forbidden": "没有这个参数",
-    "repeated": "参数重复",
-    "unknown_datum": "坐标系应为 wgs84、cgcs2000、gcj02、bd09 之一，请向数据提供方确认",
-    "finite_number": "应为有限的数字",
-    "float_parsing": "应为数字",
-    "float_type": "应为数字",
-    "int_parsing": "应为整数",
-    "int_from_float": "应为整数",
-    "bool_parsing": "应为 true 或 false",
-    "enum": "不在允许的取值之内",
-    "literal_error": "不在允许的取值之内",
-    "less_than_equal": "超出允许的最大值",
-    "greater_than_equal": "低于允许的最小值",
-    "string_too_short": "文字太短",
-    "string_too_long": "文字太长",
-    "string_pattern_mismatch": "格式不正确",
-    "json_invalid": "请求体不是有效的 JSON",
+_SENTENCES = {
+    "missing": ("is missing", "缺少参数"),
+    "extra_forbidden": (
+        "there is no such parameter; /docs lists them",
+        "没有这个参数，参数见 /docs",
+    ),
+    "finite_number": ("expected a finite number", "应为有限的数字"),
+    "float_type": ("expected a number", "应为数字"),
+    "int_parsing": ("expected a whole number", "应为整数"),
+    "int_from_float": ("expected a whole number", "应为整数"),
+    "int_parsing_size": ("expected a whole number of a few digits", "应为整数，位数过多"),
+    "bool_parsing": ("expected true or false", "应为 true 或 false"),
+    "enum": ("expected {expected}", "应为 {expected}"),
+    "literal_error": ("expected {expected}", "应为 {expected}"),
+    "less_than_equal": ("at most {le}", "不得大于 {le}"),
+    "greater_than_equal": ("at least {ge}", "不得小于 {ge}"),
+    "string_too_short": ("at least {min_length} character(s)", "至少 {min_length} 个字符"),
+    "string_too_long": ("at most {max_length} characters", "最多 {max_length} 个字符"),
+    "string_pattern_mismatch": ("expected the form {pattern}", "格式应为 {pattern}"),
+    "date_parsing": ("expected a day as YYYY-MM-DD", "应为日期，写作 YYYY-MM-DD"),
+    "date_from_datetime_parsing": ("expected a day as YYYY-MM-DD", "应为日期，写作 YYYY-MM-DD"),
+    "date_from_datetime_inexact": ("expected a day as YYYY-MM-DD", "应为日期，写作 YYYY-MM-DD"),
+    "unknown_datum": ("{why}", "{zh}"),
+    "float_parsing": (
+        "expected a plain decimal number, such as 114.65",
+        "应为普通小数，例如 114.65",
+    ),
 }
+"""What is wrong with a parameter, by the framework's name of it."""
+
 _HTTP_CHINESE = {
     400: "请求格式不正确",
     401: "需要密钥",
     403: "没有权限",
-    404: "没有此资源",
-    405: "不支持此请求方法",
+    404: "没有此地址，全部接口见 /docs",
+    405: "此地址不支持该请求方法，支持的方法见 Allow",
     406: "不能以所要求的格式回答",
     408: "请求超时",
     409: "与当前状态冲突",
@@ -129,6 +139,12 @@ class Problem(Exception):  # noqa: N818  # the standard's word
 
 _COLUMNS = "lon=COLUMN&lat=COLUMN"
 """How a caller names the columns, where the command line is told otherwise."""
+
+_FORCE = re.compile(r", or --force [^.]*|，?确知无误时可用 --force")
+"""What nobody may do from afar: go on with a datum that the file refutes."""
+
+_FILE_FIELDS = ((UsageError, "lon"), (CoordinateError, "datum"))
+"""The parameter that is to be changed, where it is not the file."""
 
 _DOCUMENT = {
     "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}
@@ -236,14 +252,22 @@ def problem_of(error: GeogridError) -> Problem:
     """Return one of our errors as a problem, by the table above."""
     for kind, status, code in _STATUSES:
         if isinstance(error, kind):
-            return Problem(status, code, str(error), _zh_of(error))
+            field = "code" if kind is UnknownCodeError else None
+            return Problem(status, code, str(error), _zh_of(error), field=field)
     raise error
 
 
 def problem_of_file(error: GeogridError, folder: Path) -> Problem:
     """Return what is wrong with a file that the caller sent, without the place where we put it."""
-    said = str(error).replace(f"{folder}/", "").replace("--lon COLUMN --lat COLUMN", _COLUMNS)
-    return Problem(422, problem_of(error).code, said, _zh_of(type(error)(said)))
+    said, zh = (_of_a_caller(text, folder) for text in (str(error), error.zh))
+    field = next((name for kind, name in _FILE_FIELDS if isinstance(error, kind)), "body")
+    return Problem(422, problem_of(error).code, said, _zh_of(type(error)(said, zh)), field=field)
+
+
+def _of_a_caller(text: str, folder: Path) -> str:
+    """Return what is said on the command line as it is said over HTTP."""
+    text = text.replace(f"{folder}/", "").replace("--lon COLUMN --lat COLUMN", _COLUMNS)
+    return _FORCE.sub("", text).replace("--datum ", "datum=")
 
 
 def unsupported(types: Sequence[str]) -> Problem:
@@ -269,9 +293,11 @@ def _on_geogrid_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _zh_of(error: Exception) -> str:
-    """Put a Chinese sentence before the message, which names what was given."""
+    """Return the message in Chinese, or in English behind a Chinese sentence."""
     texts = {UnknownCodeError: "本版本中没有此代码", CoordinateError: "坐标或坐标系不能使用"}
     texts |= {UsageError: "参数不正确", DataError: "数据不能使用"}
+    if isinstance(error, GeogridError) and error.zh:
+        return error.zh
     lead = next((text for kind, text in texts.items() if isinstance(error, kind)), "请求失败")
     return f"{lead}：{error}"
 
@@ -290,11 +316,12 @@ def _field_problem(item: dict[str, object]) -> FieldProblem:
     place = item["loc"]
     assert isinstance(place, tuple)
     code, said = str(item["type"]), str(item["msg"]).removeprefix("Value error, ")
-    zh = CHINESE.get(code, "参数不正确")
-    if code == "value_error":
-        zh = f"{zh}：{said}"
+    en, zh = _SENTENCES.get(code, (said.replace("{", "{{").replace("}", "}}"), "参数不正确"))
+    context = item.get("ctx", {})
+    assert isinstance(context, dict)
+    en, zh = en.format(**context), zh.format(**context)
     name = _field_name(code, place)
-    return FieldProblem(field=name, code=code, detail=said, detail_en=said, detail_zh=zh)
+    return FieldProblem(field=name, code=code, detail=en, detail_en=en, detail_zh=zh)
 
 
 def _field_name(code: str, place: tuple[str | int, ...]) -> str:
@@ -321,8 +348,12 @@ def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = HTTPStatus(error.status_code).name.lower()
     zh = _HTTP_CHINESE.get(error.status_code, "请求不能处理")
-    headers = error.headers
+    headers, detail = error.headers, str(error.detail)
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail = "There is no such address; /docs lists those there are."
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers = {"Allow": ", ".join(_allowed(request.scope))}
-    problem = Problem(error.status_code, code, str(error.detail), zh, headers=headers)
+        detail = f"This address takes {headers['Allow']}."
+        zh = f"此地址支持的请求方法为 {headers['Allow']}"
+    problem = Problem(error.status_code, code, detail, zh, headers=headers)
     return refuse(request.scope, problem)

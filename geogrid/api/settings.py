@@ -77,7 +77,12 @@ class JobLimits(_Group):
     keep_seconds: float = Field(default=3_600, gt=0)
     """How long a result is kept."""
     seconds: float = Field(default=600, gt=0)
-    """How long a file may take."""
+    """How long a file may take, by the clock."""
+    work_seconds: float = Field(default=60, gt=0)
+    """Work of a processor that a file may take, or `work_seconds_of_mb` for each MB of it if that
+    is more: a small file that takes longer was made to."""
+    work_seconds_of_mb: float = Field(default=4, gt=0)
+    """A workbook takes 2.4, Parquet up to 0.6, CSV 0.1."""
     memory_bytes: int = Field(default=1 << 30, ge=1 << 29)
     """Memory of the process that reads a file; it takes 220 MB for itself, and 480 MB with a
     Parquet of 8.4 million rows."""

@@ -4,9 +4,9 @@ import json
 from typing import Annotated
 
 import shapely
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
-from geogrid.api.deps import Data, Dataset
+from geogrid.api.deps import Data, Dataset, each_once
 from geogrid.api.directory import Unit
 from geogrid.api.models import (
     Child,
@@ -17,7 +17,7 @@ from geogrid.api.models import (
     UnitProperties,
 )
 
-router = APIRouter(prefix="/v1", tags=["units"])
+router = APIRouter(prefix="/v1", tags=["units"], dependencies=[Depends(each_once)])
 
 
 @router.get("/units/{code}")
@@ -49,6 +49,8 @@ def search(
 ) -> list[Found]:
     """Find units by the start of their code or a part of their name, upper levels first."""
     text = q.strip().replace("-", "") if q.strip().replace("-", "").isdigit() else q.strip()
+    if not text.isprintable() or not text:
+        return []
     return [_found(data, each) for each in data.directory.search(text, limit)]
 
 

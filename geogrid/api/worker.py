@@ -7,6 +7,7 @@ service ends, however it ends, the other end of the standard input is closed, an
 """
 
 import json
+import math
 import os
 import resource
 import sys
@@ -32,7 +33,7 @@ def main() -> None:
     order = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_the_service, daemon=True).start()
     os.nice(_NICE)
-    _limit(order["seconds"], order["memory_bytes"], order["file_bytes"])
+    _limit(order["work_seconds"], order["memory_bytes"], order["file_bytes"])
     try:
         summary = locate_file(
             Locator.open(order["index"]), order["source"], order["target"],
@@ -40,7 +41,7 @@ def main() -> None:
             progress=_Teller(),
         )  # fmt: skip
     except GeogridError as error:
-        _tell({"error": type(error).__name__, "message": str(error)})
+        _tell({"error": type(error).__name__, "message": str(error), "zh": error.zh})
     except MemoryError:
         _tell({"error": "MemoryError", "message": ""})
     except Exception as error:  # noqa: BLE001  # told to the log of the service, without its text
@@ -69,11 +70,10 @@ def _tell(what: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
-def _limit(seconds: float, memory: int, file: int) -> None:
-    """Bound what this process may use; all threads together are counted in seconds of work."""
-    work = int(seconds * (os.cpu_count() or 1)) + 1
+def _limit(work: float, memory: int, file: int) -> None:
+    """Bound what this process may use; `work` is seconds of all its threads together."""
     for what, most in (
-        (resource.RLIMIT_CPU, work),
+        (resource.RLIMIT_CPU, math.ceil(work)),
         (resource.RLIMIT_DATA, memory),
         (resource.RLIMIT_FSIZE, file),
         (resource.RLIMIT_NOFILE, _FILES),
@@ -81,7 +81,8 @@ def _limit(seconds: float, memory: int, file: int) -> None:
     ):
         hard = resource.getrlimit(what)[1]
         least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (least, least))
+        # At the lower limit of work it ends of a signal of its own, which tells why.
+        resource.setrlimit(what, (least, hard if what == resource.RLIMIT_CPU else least))
 
 
 def _end_with_the_service() -> None:

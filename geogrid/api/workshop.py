@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -228,7 +229,7 @@ class Workshop:
         line = {
             "index": str(job.index), "source": order.name, "target": f"../out/{order.name}",
             "rejects": "../rejects.csv", "datum": order.datum, "lon": order.lon, "lat": order.lat,
-            "seconds": limits.seconds, "memory_bytes": limits.memory_bytes,
+            "work_seconds": self._work_of(job), "memory_bytes": limits.memory_bytes,
             "file_bytes": limits.result_bytes,
         }  # fmt: skip
         process = await asyncio.create_subprocess_exec(
@@ -250,7 +251,16 @@ class Workshop:
                 await process.wait()
         if not job.summary and job.problem is None:  # it was ended by the system
             logger.error("job %s: worker ended with %s", job.id, process.returncode)
-            job.problem = _too_large("memory_bytes", f"{limits.memory_bytes:,}")
+            if process.returncode == -signal.SIGXCPU:
+                job.problem = _too_large("work_seconds", f"{self._work_of(job):g}")
+            else:
+                job.problem = _too_large("memory_bytes", f"{limits.memory_bytes:,}")
+
+    def _work_of(self, job: Job) -> float:
+        """Return the seconds of work that a file may take: in proportion to what was sent."""
+        limits, size = self.limits, job.source.stat().st_size
+        fair = max(limits.work_seconds, limits.work_seconds_of_mb * size / 1e6)
+        return min(fair, limits.seconds)
 
     def _take(self, job: Job, told: dict[str, Any]) -> None:
         """Note what the worker told."""
@@ -263,7 +273,7 @@ class Workshop:
         elif kind == "MemoryError":
             job.problem = _too_large("memory_bytes", f"{self.limits.memory_bytes:,}")
         elif kind is not None:
-            error = getattr(errors, str(kind), GeogridError)(message)
+            error = getattr(errors, str(kind), GeogridError)(message, str(told.get("zh", "")))
             job.problem = problem_of_file(error, Path("../out"))
 
 

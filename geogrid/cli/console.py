@@ -122,7 +122,8 @@ def errors_as_exit_codes(console: Console) -> Iterator[None]:
     try:
         yield
     except GeogridError as error:
-        print(f"{console.text('错误', 'error')}: {error}", file=sys.stderr)
+        said = console.text(error.zh or str(error), str(error))
+        print(f"{console.text('错误', 'error')}: {said}", file=sys.stderr)
         raise typer.Exit(exit_code(error)) from error
     except KeyboardInterrupt as error:
         console.say("\n已中断;输出文件保持原样。", "\nInterrupted; output files are as they were.")

@@ -44,7 +44,7 @@ def locate_csv(locator: Locator, job: Job) -> LocateSummary:
     table = CsvTable.open(job.source)
     job.refuse_present(table.header.fields)
     columns = coordinate_columns(table.header.fields, job.lon, job.lat)
-    warnings = _examined(locator, job, table, columns)
+    warnings = examined(locator, job, table, columns)
     codes, grids, names = _texts(locator)
     size = job.source.stat().st_size
     with _resumable(job, locator, table) as (draft, rejects, at, note):
@@ -73,10 +73,10 @@ def locate_csv(locator: Locator, job: Job) -> LocateSummary:
     )
 
 
-def _examined(
+def examined(
     locator: Locator, job: Job, table: CsvTable, columns: tuple[int, int]
 ) -> list[tuple[str, str]]:
-    """Compare the first records with what is known of their places."""
+    """Compare the first records with what is known of their places; see `guard.examine`."""
     named = guard.telling_columns(table.header.fields, job)
     if not named and job.buildings is None:
         return []
@@ -143,7 +143,8 @@ def _resumable(job: Job, locator: Locator, table: CsvTable) -> Iterator[tuple]: 
         noted.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise DataError(
-                f"cannot write {job.target}: {error}. The old file, if any, is whole."
+                f"cannot write {job.target}: {error}. The old file, if any, is whole.",
+                f"不能写入 {job.target}：{error}。原有文件（如有）未改动。",
             ) from error
         raise
     noted.unlink(missing_ok=True)

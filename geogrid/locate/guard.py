@@ -114,27 +114,37 @@ def examine(
     CoordinateError
         Another datum fits clearly better, or a record says another.
     """
-    declared, refuted = job.datum, []
+    declared = job.datum
+    refuted: list[tuple[str, str, str, str]] = []
     evidence: list[Evidence | None] = []
     for column, texts in told.items():
         if _is_datum(column):
             said = _said_otherwise(declared, texts, column)
             if said is not None:
-                refuted.append((*said, "Locate the records of each datum by themselves"))
+                refuted.append(
+                    (*said, "Locate the records of each datum by themselves", "请按坐标系分开落格")
+                )
         elif isinstance(declared, Datum):
             evidence.append(by_unit(locator, xy, texts, column))
     if isinstance(declared, Datum):
         if job.buildings is not None:
             evidence.append(by_buildings(xy, read_buildings(job.buildings), job.buildings.name))
         refuted += [
-            (*each.told(declared), f"Give --datum {each.best.value}")
+            (
+                *each.told(declared),
+                f"Give --datum {each.best.value}",
+                f"请改用 --datum {each.best.value}",
+            )
             for each in evidence
             if each is not None and each.refutes(declared)
         ]
     if refuted and not job.force:
-        en, _, instead = refuted[0]
-        raise CoordinateError(f"{job.source}: {en} {instead}, or --force if you know better.")
-    return [(en, zh) for en, zh, _ in refuted]
+        en, zh, instead, instead_zh = refuted[0]
+        raise CoordinateError(
+            f"{job.source}: {en} {instead}, or --force if you know better.",
+            f"{job.source}：{zh}{instead_zh}，确知无误时可用 --force。",
+        )
+    return [told[:2] for told in refuted]
 
 
 def by_unit(

@@ -74,7 +74,8 @@ class Job:
         if present:
             raise DataError(
                 f"{self.source} already has a column {', '.join(present)}. "
-                "Rename or remove it first."
+                "Rename or remove it first.",
+                f"{self.source} 已有列 {'、'.join(present)}，请先改名或删除。",
             )
 
 
@@ -168,6 +169,16 @@ class Tally:
                     f"{share:.0%} of the positions have three decimals or fewer: they are good to "
                     "111 m only, and many lie in a wrong micro-grid.",
                     f"{share:.0%} 的坐标最多三位小数，精度约 111 米，许多会落入错误的微网格。",
+                )
+            )
+        if self.rows and not self.counts[Status.HIT.value]:
+            warnings.append(
+                (
+                    f"no position lies in the city, read as {job.datum.value}. Is that what they "
+                    "are? Eastings of eight digits begin with the number of their zone and have "
+                    "another code than those of six (epsg:4526 and epsg:4547).",
+                    f"按 {job.datum.value} 没有一个坐标落在市域内，请核对坐标系。"
+                    "八位的东坐标含带号，其代码与六位的不同（如 epsg:4526 与 epsg:4547）。",
                 )
             )
         return LocateSummary(

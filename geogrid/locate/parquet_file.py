@@ -30,10 +30,12 @@ _DICTIONARY_BYTES = 1 << 23
 def locate_parquet(locator: Locator, job: Job) -> LocateSummary:
     """Locate a Parquet file."""
     try:
-        with pq.ParquetFile(job.source) as file:
+        with pq.ParquetFile(job.source, page_checksum_verification=True) as file:
             return _located(locator, job, file)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, FileNotFoundError) as error:
-        raise DataError(f"cannot read {job.source}: {error}") from error
+        raise DataError(
+            f"cannot read {job.source}: {error}", f"不能读取 {job.source}：{error}"
+        ) from error
 
 
 def _located(locator: Locator, job: Job, file: pq.ParquetFile) -> LocateSummary:
@@ -90,11 +92,15 @@ def floats(column: pa.Array, job: Job) -> NDArray[np.float64]:
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return tables.numbers(column.cast(pa.large_string()))
     try:
+        if pa.types.is_boolean(column.type):
+            raise pa.ArrowInvalid("true is no degree")
         values: NDArray[np.float64] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(
             f"{job.source}: a column of coordinates holds {column.type}, no numbers. "
-            "Name the columns: --lon COLUMN --lat COLUMN"
+            "Name the columns: --lon COLUMN --lat COLUMN",
+            f"{job.source}：坐标列的类型为 {column.type}，不是数字。"
+            "请指定：--lon COLUMN --lat COLUMN",
         ) from error
     return values
 

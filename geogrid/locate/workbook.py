@@ -94,12 +94,18 @@ def refuse_bomb(path: Path, archive: zipfile.ZipFile) -> None:
     sizes = [(info.file_size, info.compress_size) for info in archive.infolist()]
     packed = max((size / max(small, 1) for size, small in sizes if size > _SMALL), default=0)
     if sum(size for size, _ in sizes) > _MOST_BYTES or packed > _HIGHEST_RATIO:
+        whole = sum(size for size, _ in sizes) / 1e9
         raise DataError(
-            f"{path} would take {sum(size for size, _ in sizes) / 1e9:.1f} GB unpacked "
-            f"({packed:.0f} times its size). Save its first sheet as 'CSV UTF-8' instead."
+            f"{path} would take {whole:.1f} GB unpacked ({packed:.0f} times its size). Save its "
+            "first sheet as 'CSV UTF-8' instead.",
+            f"{path} 解压后有 {whole:.1f} GB（为原来的 {packed:.0f} 倍）。"
+            "请把第一个工作表另存为“CSV UTF-8”。",
         )
     if any(info.flag_bits & 1 for info in archive.infolist()):
-        raise DataError(f"{path} is protected by a password. Save it without one.")
+        raise DataError(
+            f"{path} is protected by a password. Save it without one.",
+            f"{path} 有密码保护，请去掉密码后另存。",
+        )
 
 
 def extend(archive: zipfile.ZipFile, sheet: Sheet, cells: Iterator[bytes], target: Path) -> None:
@@ -183,7 +189,10 @@ class _Reader:
 
 
 def _refuse_doctype(*_: object) -> None:
-    raise DataError("the workbook declares a document type, which no workbook does.")
+    raise DataError(
+        "the workbook declares a document type, which no workbook does. Save it anew.",
+        "工作簿中含文档类型声明，正常的工作簿没有。请重新另存。",
+    )
 
 
 def _column(name: str) -> int:

@@ -30,7 +30,10 @@ def locate_xlsx(locator: Locator, job: Job) -> LocateSummary:
         OSError, KeyError, IndexError, ValueError,
         zipfile.BadZipFile, xml.parsers.expat.ExpatError,
     ) as error:  # fmt: skip
-        raise DataError(f"{job.source} is no readable workbook: {error}") from error
+        raise DataError(
+            f"{job.source} is no readable workbook: {error}. Save it anew as .xlsx.",
+            f"{job.source} 不是可读的工作簿：{error}。请重新另存为 .xlsx。",
+        ) from error
 
 
 def _located(locator: Locator, job: Job, archive: zipfile.ZipFile) -> LocateSummary:
@@ -57,9 +60,15 @@ def _located(locator: Locator, job: Job, archive: zipfile.ZipFile) -> LocateSumm
     workbook.read_rows(archive, sheet, take)
     where = f"{job.source}, sheet {sheet.title}"
     if not places:
-        raise DataError(f"{where}: no header; there is no row with a text.")
+        raise DataError(
+            f"{where}: no header; there is no row with a text.",
+            f"{where}：没有表头，各行均无文字。",
+        )
     if sheet.width + len(ADDED_COLUMNS) > _MOST_COLUMNS:
-        raise DataError(f"{where}: no room for {len(ADDED_COLUMNS)} columns.")
+        raise DataError(
+            f"{where}: no room for {len(ADDED_COLUMNS)} columns.",
+            f"{where}：没有 {len(ADDED_COLUMNS)} 列的位置。",
+        )
     positions = np.array(xy).reshape(-1, 2)
     warnings = guard.examine(locator, job, positions, told)
     found = locator.locate(positions, datum=job.datum, edges=True)
