@@ -128,7 +128,8 @@ def test_values_too_alike_for_classes_are_told_not_refused(client):
     ("wrong", "field"),
     [({"level": "street"}, "level"), ({"from": "September"}, "from"), ({"least": 0}, "least"),
      ({"warn": "4,3,2,1"}, "warn"), ({"warn": "1,2"}, "warn"), ({"warn": "many"}, "warn"),
-     ({"by": "hour"}, "by"), ({"from": "2026-09-09", "to": "2026-09-08"}, "from")],
+     ({"by": "hour"}, "by"), ({"category": "99"}, "category"), ({"form": "2026-09-01"}, "form"),
+     ({"from": "2026-09-09", "to": "2026-09-08"}, "from")],
 )  # fmt: skip
 def test_a_question_that_cannot_be_right_is_refused_by_field(client, wrong, field):
     response = client.get(STATS, params=wrong)
@@ -150,7 +151,13 @@ def test_a_table_that_grows_is_counted_anew(folder, tmp_path, toy_edition):
         summary = client.get("/v1/incidents").json()
         assert (summary["incidents"], summary["last_day"]) == (192, "2026-10-01")
         path.unlink()
-        assert client.get("/v1/incidents/stats").json()["code"] == "data"
+        gone = client.get("/v1/incidents/stats")
+        assert (gone.status_code, gone.json()["code"]) == (503, "incidents_unusable")
+        assert str(tmp_path) not in gone.text
+        path.write_text("microgrid_code,time\n4116,2026-09-01\n4116,13800138000 张三\n", "utf-8")
+        wrong = client.get("/v1/incidents").json()
+        assert "located.csv, column time, record 2: expected a time" in wrong["detail"]
+        assert "张三" not in str(wrong)
 
 
 def test_all_tables_of_a_folder_count(folder, tmp_path):

@@ -111,7 +111,7 @@ def test_columns_get_one_name_and_times_the_zone_of_the_city():
 def test_two_columns_of_one_meaning_and_unknown_stages_are_refused():
     with pytest.raises(DataError, match="编号, id all mean id"):
         incidents.normalise(pd.DataFrame({"编号": ["1"], "id": ["2"]}))
-    with pytest.raises(DataError, match=r"'结束' is none of 信息汇集.*1 rows"):
+    with pytest.raises(DataError, match=r"record 1: none of 信息汇集.*1 records"):
         incidents.normalise(pd.DataFrame({"stage": ["结束", "信息反馈", ""]}))
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from geogrid import incidents
-from geogrid.errors import DataError
+from geogrid.api.problems import Problem
+from geogrid.errors import DataError, GeogridError
 from geogrid.incidents.table import TIME_ZONE
 
 Signature = tuple[tuple[str, int, int], ...]
@@ -30,15 +31,22 @@ class Reports:
 
         Raises
         ------
-        DataError
-            A file is missing or cannot be read.
+        Problem
+            A file is missing or cannot be used; told without the folder that it lies in.
         """
         with self._lock:
-            signature = self._signed()
-            if signature != self._signature:
-                parts = [self._read(Path(name)) for name, _, _ in signature[self._n_lists :]]
-                self._table = pd.concat(parts, ignore_index=True)
-                self._signature = signature
+            try:
+                signature = self._signed()
+                if signature != self._signature:
+                    parts = [self._read(Path(name)) for name, _, _ in signature[self._n_lists :]]
+                    self._table = pd.concat(parts, ignore_index=True)
+                    self._signature = signature
+            except GeogridError as error:
+                said = str(error).replace(f"{self._path.parent}/", "")
+                raise Problem(
+                    503, "incidents_unusable", f"The table of incidents cannot be used: {said}",
+                    f"事件表不能使用，请由管理员更正：{said}",
+                ) from error  # fmt: skip
             return self._table
 
     @property

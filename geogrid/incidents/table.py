@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import pandas as pd
 
 from geogrid import store, tables
@@ -57,12 +58,11 @@ def read(path: Path) -> pd.DataFrame:
             raise
         raise DataError(f"cannot read {path}: {error}") from error
     for column in frame.columns.intersection(list(COLUMNS["time"])):
-        try:
-            frame[column] = pd.to_datetime(frame[column].replace("", None))
-        except ValueError as error:
-            raise DataError(f"{path}, column {column}: {error}") from error
+        frame[column] = _times(frame[column].replace("", None), f"{path}, column {column}")
     if "edge_m" in frame:
-        frame["edge_m"] = pd.to_numeric(frame["edge_m"].replace("", None))
+        metres = frame["edge_m"].replace("", None)
+        frame["edge_m"] = pd.to_numeric(metres, errors="coerce")
+        _refuse_lost(metres, frame["edge_m"], f"{path}, column edge_m", "a number")
     return frame
 
 
@@ -85,16 +85,36 @@ def normalise(frame: pd.DataFrame) -> pd.DataFrame:
         names |= dict.fromkeys(found, column)
     table = frame.rename(columns=names)
     if "time" in table:
-        times = pd.to_datetime(table["time"])
+        times = _times(table["time"], "column time")
         local = times.dt.tz is None
         table["time"] = times.dt.tz_localize(TIME_ZONE) if local else times.dt.tz_convert(TIME_ZONE)
     if "stage" in table:
-        other = table.loc[~table["stage"].isin(["", *STAGES]), "stage"]
+        other = np.flatnonzero(~table["stage"].isin(["", *STAGES]))
         if len(other):
             raise DataError(
-                f"stage {other.iloc[0]!r} is none of {', '.join(STAGES)} ({len(other)} rows)."
+                f"column stage, record {other[0] + 1}: none of {', '.join(STAGES)} "
+                f"({len(other)} records)."
             )
     return table
+
+
+def _times(texts: pd.Series, where: str) -> pd.Series:
+    """Return texts as times; where one is none its record is told and not its text.
+
+    What stands in a wrong column may be anything, a name or a number of a phone.
+    """
+    try:
+        times = pd.to_datetime(texts)
+    except ValueError:
+        times = pd.to_datetime(texts, errors="coerce", utc=True)
+    _refuse_lost(texts, times, where, "a time such as 2026-01-31T08:00:00+08:00 in one zone")
+    return times
+
+
+def _refuse_lost(texts: pd.Series, values: pd.Series, where: str, expected: str) -> None:
+    lost = np.flatnonzero(values.isna() & texts.notna())
+    if len(lost):
+        raise DataError(f"{where}, record {lost[0] + 1}: expected {expected} ({len(lost)} wrong).")
 
 
 def read_items(path: Path) -> pd.DataFrame:
