@@ -139,6 +139,44 @@ def test_a_position_that_cannot_be_right_is_refused_by_field(client, change, cod
     assert (response.status_code, problem["code"], problem["field"]) == (422, code, field)
 
 
+def test_a_missing_datum_is_told_with_the_choices_and_whom_to_ask(client):
+    for path in ("/v1/locate", "/v1/convert"):
+        problem = problem_of(client.get(path, params=INSIDE))
+        for text in (problem["detail"], problem["detail_zh"]):
+            assert all(datum.value in text for datum in Datum)
+        assert "ask whoever supplied" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        ("/collections/street", "village, grid, microgrid"),
+        ("/collections/street/items", "village, grid, microgrid"),
+        ("/collections/street/tiles", "village, grid, microgrid"),
+        ("/collections/city/tiles/WebMercatorQuad/1/0/0", "county, township"),
+        ("/tileMatrixSets/street", "WebMercatorQuad"),
+        ("/tiles/0123456789abcdef-0.1/1/0/0.mvt", "/tiles.json"),
+        ("/v1/coverage/findings?level=street", "'village', 'grid'"),
+        ("/v1/units/999", "/v1/search"),
+        ("/collections/grid/items/999", "/v1/search"),
+        ("/street", "/docs"),
+    ],
+)
+def test_what_is_not_there_is_told_with_what_is(client, path, known):
+    problem = problem_of(client.get(path))
+    assert problem["status"] in (404, 422)
+    assert known in problem["detail"]
+    assert known in problem["detail_zh"]
+
+
+def test_another_method_is_told_with_those_there_are(client):
+    response = client.put("/v1/jobs/x")
+    problem = problem_of(response)
+    assert (problem["status"], response.headers["allow"]) == (405, "DELETE, GET")
+    assert "DELETE, GET" in problem["detail"]
+    assert "DELETE, GET" in problem["detail_zh"]
+
+
 def test_a_swapped_pair_is_named_the_right_way_round(client):
     asked = {"lon": 33.62, "lat": 114.62, "datum": "wgs84"}
     problem = problem_of(client.get("/v1/locate", params=asked))
@@ -291,7 +329,7 @@ def test_search_gives_twenty_units_upper_levels_first(client):
     assert found[0]["level"] == "city"
 
 
-@pytest.mark.parametrize("q", ["%", "(", "号号", "999"])
+@pytest.mark.parametrize("q", ["%", "(", ".*", "号号", "999", " ", "\0", "4116\0"])
 def test_search_takes_its_text_literally(client, q):
     assert client.get("/v1/search", params={"q": q}).json() == []
 

@@ -122,6 +122,22 @@ def test_a_key_that_differs_by_a_character_is_unknown(guarded, secrets, change):
     assert (response.status_code, response.json()["code"]) == (401, "key_unknown")
 
 
+def test_every_key_is_compared_whichever_is_asked_for(secrets, monkeypatch):
+    """So that the time tells nothing: of the first, of the last, of none, of any length."""
+    made = [keys.make(f"n{k}", ["read"]) for k in range(5)]
+    ring, lengths = keys.Keyring(key for _, key in made), []
+    compare = keys.hmac.compare_digest
+    monkeypatch.setattr(
+        keys.hmac,
+        "compare_digest",
+        lambda a, b: (lengths.append((len(a), len(b))), compare(a, b))[1],
+    )
+    asked = [made[0][0].encode(), made[4][0].encode(), b"", b"x", b"x" * 9_000, "钥匙".encode()]
+    found = [ring.find(secret) for secret in asked]
+    assert found == [made[0][1], made[4][1], None, None, None, None]
+    assert lengths == [(32, 32)] * 5 * len(asked)  # hashes, all of one length
+
+
 def test_a_key_is_kept_as_its_hash(secrets):
     secret, line = secrets["platform"]
     assert len(secret) >= 43

@@ -149,6 +149,12 @@ def test_every_operation_is_named_in_chinese_and_english() -> None:
     operations = [each for path in document["paths"].values() for each in path.values()]
     for operation in operations:
         assert re.fullmatch(r".*[\u4e00-\u9fff].* · [A-Z].*", operation["summary"])
+        chinese, english = operation["description"].split("\n\n")[:2]
+        assert re.search("[\u4e00-\u9fff].*。$", chinese)
+        assert english.isascii() or "…" in english
+        for parameter in operation.get("parameters", ()):
+            text = parameter.get("description", "")
+            assert not text or re.search("[\u4e00-\u9fff].*。", text) or "10,000" in text, text
     assert {tag for each in operations for tag in each["tags"]} == {
         tag["name"] for tag in document["tags"]
     }

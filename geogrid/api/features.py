@@ -35,7 +35,13 @@ _KINDS = {"text": {"type": "string"}, "integer": {"type": "integer"}, "real": {"
 
 router = APIRouter(tags=["features"])
 
-Level = Annotated[str, Path(description="city, county, township, village, grid or microgrid.")]
+Level = Annotated[
+    str,
+    Path(
+        description="city, county, township, village, grid or microgrid.",
+        json_schema_extra={"enum": [*LEVELS]},
+    ),
+]
 Text = Annotated[str, Query(max_length=200)]
 
 

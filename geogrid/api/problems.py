@@ -70,6 +70,11 @@ _SENTENCES = {
 }
 """What is wrong with a parameter, by the framework's name of it."""
 
+_WHICH_DATUM = (
+    ": wgs84, cgcs2000, gcj02 or bd09; ask whoever supplied the coordinates, it cannot be seen"
+)
+_WHICH_DATUM_ZH = "：wgs84、cgcs2000、gcj02 或 bd09，请向数据提供方确认，从数字上看不出"
+
 _HTTP_CHINESE = {
     400: "请求格式不正确",
     401: "需要密钥",
@@ -321,6 +326,8 @@ def _field_problem(item: dict[str, object]) -> FieldProblem:
     assert isinstance(context, dict)
     en, zh = en.format(**context), zh.format(**context)
     name = _field_name(code, place)
+    if (code, name) == ("missing", "datum"):
+        en, zh = en + _WHICH_DATUM, zh + _WHICH_DATUM_ZH
     return FieldProblem(field=name, code=code, detail=en, detail_en=en, detail_zh=zh)
 
 

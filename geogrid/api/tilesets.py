@@ -22,7 +22,13 @@ _TILESETS = "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector"
 
 router = APIRouter(tags=["tiles"])
 
-Level = Annotated[str, Path(description="county, township, village, grid or microgrid.")]
+Level = Annotated[
+    str,
+    Path(
+        description="county, township, village, grid or microgrid.",
+        json_schema_extra={"enum": [*MIN_ZOOMS]},
+    ),
+]
 
 
 @router.get("/tileMatrixSets")
