@@ -7,9 +7,10 @@ unit. An edition never changes, nor does its tile.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ import shapely
 from isal import igzip
 from numpy.typing import NDArray
 
-from geogrid._kernels import clipping, rounding, snapping
+from geogrid._kernels import clipping, compiled, rounding, snapping
 from geogrid._kernels import tiles as kernels
 from geogrid._kernels.locate import index_boxes
 from geogrid._kernels.messages import framed_texts
@@ -107,10 +108,18 @@ class TileSet:
         require_tile(z, x, y)
         if z not in self._polygons:
             return b""
-        return kernels.encode_tile(
+        tile: bytes = self._encode(*self._arguments(z), (z, x, y)).tobytes()
+        return tile
+
+    def _arguments(self, z: int) -> tuple[object, ...]:
+        return (
             self._polygons[z], self._points, self._index, self._values, self._layers,
-            self._labelled[z], (z, x, y),
-        ).tobytes()  # fmt: skip
+            self._labelled[z],
+        )  # fmt: skip
+
+    @cached_property
+    def _encode(self) -> Callable[..., Any]:
+        return compiled(kernels.encode_tile, *self._arguments(MAX_ZOOM), (MAX_ZOOM, 0, 0))
 
     def encode_level(self, level: str, z: int, x: int, y: int) -> bytes:
         """Return the tile with one level only and no labels; empty below the level's zoom.

@@ -10,8 +10,7 @@ from conftest import build_toy_edition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geogrid._kernels import clipping, rounding, snapping
-from geogrid._kernels import tiles as kernels
+from geogrid._kernels import clipping, joining, messages, rounding, snapping
 from geogrid.edition import Edition, to_world
 from geogrid.errors import UsageError
 from geogrid.tiles import LABEL_MIN_ZOOMS, MIN_ZOOMS, TileSet
@@ -337,7 +336,7 @@ def test_clipping_keeps_exactly_what_lies_in_the_tile_and_its_buffer(points):
         return
     n = len(points)
     for clip in (clipping.clip_ring, clipping.clip_ring.py_func):
-        xy, spare = np.zeros((6 * n, 2), np.int64), np.zeros((6 * n, 2), np.int64)
+        xy, spare = np.zeros((6 * n, 2), np.int32), np.zeros((6 * n, 2), np.int32)
         xy[:n] = points
         m, _ = clip(xy, n, spare)
         kept = shapely.Polygon(xy[:m]) if m >= 3 else shapely.Polygon()
@@ -352,7 +351,7 @@ def test_clipping_keeps_exactly_what_lies_in_the_tile_and_its_buffer(points):
 
 @given(st.integers(0, 2**40))
 def test_varint_is_read_back(value):
-    for write in (kernels.write_varint, kernels.write_varint.py_func):
+    for write in (messages.write_varint, messages.write_varint.py_func):
         out = np.zeros(10, np.uint8)
         size = write(out, 0, value)
         assert sum((int(byte) & 127) << 7 * k for k, byte in enumerate(out[:size])) == value
@@ -364,7 +363,7 @@ def test_neighbours_are_cut_at_the_same_point():
     above, below = np.array([[2000, -9000]]), np.array([[2000, 9000]])
     cuts = []
     for triangle in (np.vstack([edge, above]), np.vstack([edge[::-1], below])):
-        xy, spare = np.zeros((18, 2), np.int64), np.zeros((18, 2), np.int64)
+        xy, spare = np.zeros((18, 2), np.int32), np.zeros((18, 2), np.int32)
         xy[:3] = triangle
         n, _ = clipping.clip_ring(xy, 3, spare)
         cuts.append({tuple(point) for point in xy[:n].tolist()})
@@ -378,19 +377,19 @@ def clipped_region(polygon: shapely.Polygon) -> shapely.Geometry:
     kept = rings_for(room, len(shapes))
     n = bends = 0
     for number, ring in enumerate(shapes):
-        points = np.array(ring.coords, np.int64)[:-1]
+        points = np.array(ring.coords, np.int32)[:-1]
         # y runs down in a tile: shells are to have a negative area.
         if (clipping.signed_area2(points, len(points)) < 0) != (number == 0):
             points = points[::-1]
-        xy, spare = np.zeros((room, 2), np.int64), np.zeros((room, 2), np.int64)
+        xy, spare = np.zeros((room, 2), np.int32), np.zeros((room, 2), np.int32)
         xy[: len(points)] = points
         m, crossings = clipping.clip_ring(xy, len(points), spare)
-        bends += clipping.is_bent(xy, m, number == 0, crossings)
+        bends += joining.is_bent(xy, m, number == 0, crossings)
         if clipping.signed_area2(xy, m) != 0:
-            n = clipping.append_ring(kept, n, xy[:m], number == 0)
+            n = clipping.append_ring(kept, n, xy, 0, m, number == 0)
     if bends:
-        joined = rings_for(clipping.ROOM * room + 4, room)
-        n = clipping.rejoin(kept, n, joined)
+        joined = rings_for(joining.ROOM * room + 4, room)
+        n = joining.rejoin(kept, n, joined)
         assert n >= 0
         kept = joined
     starts = [0, *kept.ends[:n].tolist()]
@@ -406,7 +405,7 @@ def clipped_region(polygon: shapely.Polygon) -> shapely.Geometry:
 
 def rings_for(n_vertices: int, n_rings: int) -> clipping.Rings:
     return clipping.Rings(
-        np.zeros((n_vertices, 2), np.int64), np.zeros(n_rings, np.int64), np.zeros(n_rings, bool)
+        np.zeros((n_vertices, 2), np.int32), np.zeros(n_rings, np.int64), np.zeros(n_rings, bool)
     )
 
 
