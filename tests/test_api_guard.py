@@ -8,13 +8,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import build_toy_edition
 from fastapi.testclient import TestClient
 from starlette.middleware.base import BaseHTTPMiddleware
 
-from geogrid.api import keys
+from geogrid.api import keys, throttle
 from geogrid.api.app import create_app
 from geogrid.api.deps import Data, Dataset
 from geogrid.api.settings import Limits, Settings
@@ -346,24 +347,70 @@ def test_a_place_that_was_waited_for_in_vain_is_not_lost():
     assert asyncio.run(run())
 
 
-def test_a_burst_is_waited_out_and_a_lasting_overload_is_told_soon():
-    async def ask(slots: Slots) -> tuple[bool, float]:
+@pytest.fixture
+def clock(monkeypatch):
+    """The time of places, which stands still unless it is moved."""
+    now = [100.0]
+    monkeypatch.setattr(throttle, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def test_a_burst_is_waited_out_in_order(clock):
+    async def run() -> list[int]:
+        slots, served = Slots(1, 9, 30), []
+        assert slots.take()
+        waiting = [asyncio.create_task(_served(slots, served, k)) for k in range(4)]
+        await asyncio.sleep(0)
+        clock[0] += 29
+        slots.give()
+        await asyncio.gather(*waiting)
+        return served
+
+    assert asyncio.run(run()) == [0, 1, 2, 3]
+
+
+def test_once_more_is_asked_than_can_be_done_the_last_is_served_first(clock):
+    """And waits a twentieth as long, until a place has stayed free."""
+
+    async def run() -> tuple[list[int], list[float]]:
+        slots, served = Slots(1, 9, 30), []
+        assert slots.take()
+        first = asyncio.create_task(_served(slots, served, 0))
+        await asyncio.sleep(0)
+        patience = [slots._patience()]
+        clock[0] += 31
+        patience.append(slots._patience())
+        others = [asyncio.create_task(_served(slots, served, k)) for k in (1, 2, 3)]
+        await asyncio.sleep(0)
+        slots.give()
+        await asyncio.gather(first, *others)
+        for pause in (7, 8):
+            clock[0] += pause
+            assert slots.take()
+            patience.append(slots._patience())
+            slots.give()
+        return served, patience
+
+    assert asyncio.run(run()) == ([3, 2, 1, 0], [30, 1.5, 1.5, 30])
+
+
+def test_who_waits_too_long_is_told_in_time():
+    async def run() -> tuple[bool, float]:
+        slots = Slots(1, 9, 0.2)
+        assert slots.take()
+        assert not await slots.wait()
         began = time.perf_counter()
         return await slots.wait(), time.perf_counter() - began
 
-    async def run() -> list[tuple[bool, float]]:
-        slots = Slots(1, 9, 0.5)
-        assert slots.take()
-        found = [await ask(slots), await ask(slots)]
-        slots.give()
-        assert slots.take()
-        asyncio.get_running_loop().call_later(0.2, slots.give)
-        return [*found, await ask(slots)]
+    got, seconds = asyncio.run(run())
+    assert not got
+    assert 0.01 <= seconds < 0.2
 
-    (first, lasting, after) = asyncio.run(run())
-    assert first == (False, pytest.approx(0.5, abs=0.1))
-    assert lasting == (False, pytest.approx(0.125, abs=0.1))
-    assert after == (True, pytest.approx(0.2, abs=0.1))
+
+async def _served(slots: Slots, served: list[int], k: int) -> None:
+    assert await slots.wait()
+    served.append(k)
+    slots.give()
 
 
 # Headers, log, metrics
