@@ -369,42 +369,57 @@ def test_a_burst_is_waited_out_in_order(clock):
     assert asyncio.run(run()) == [0, 1, 2, 3]
 
 
-def test_once_more_is_asked_than_can_be_done_the_last_is_served_first(clock):
-    """And waits a twentieth as long, until a place has stayed free."""
+def test_once_somebody_waited_in_vain_the_last_is_served_first(clock):
+    """Until nobody has for a while, or a place has stayed free."""
 
-    async def run() -> tuple[list[int], list[float]]:
-        slots, served = Slots(1, 9, 30), []
+    async def run(pause: float) -> list[int]:
+        slots, served = Slots(1, 3, 30), []
         assert slots.take()
-        first = asyncio.create_task(_served(slots, served, 0))
+        waiting = [asyncio.create_task(_served(slots, served, k)) for k in range(3)]
         await asyncio.sleep(0)
-        patience = [slots._patience()]
-        clock[0] += 31
-        patience.append(slots._patience())
-        others = [asyncio.create_task(_served(slots, served, k)) for k in (1, 2, 3)]
+        assert not await slots.wait()  # too many
+        clock[0] += pause
+        slots.give()
+        await asyncio.gather(*waiting)
+        return served
+
+    assert asyncio.run(run(29)) == [2, 1, 0]
+    assert asyncio.run(run(31)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("free_for", "first"), [(7, 1), (8, 0)])
+def test_a_place_that_stayed_free_ends_what_was_too_much(clock, free_for, first):
+    async def run() -> list[int]:
+        slots, served = Slots(1, 2, 30), []
+        assert slots.take()
+        slots._refused = clock[0]
+        slots.give()
+        clock[0] += free_for
+        assert slots.take()
+        waiting = [asyncio.create_task(_served(slots, served, k)) for k in range(2)]
         await asyncio.sleep(0)
         slots.give()
-        await asyncio.gather(first, *others)
-        for pause in (7, 8):
-            clock[0] += pause
-            assert slots.take()
-            patience.append(slots._patience())
-            slots.give()
-        return served, patience
+        await asyncio.gather(*waiting)
+        return served
 
-    assert asyncio.run(run()) == ([3, 2, 1, 0], [30, 1.5, 1.5, 30])
+    assert asyncio.run(run())[0] == first
 
 
-def test_who_waits_too_long_is_told_in_time():
-    async def run() -> tuple[bool, float]:
-        slots = Slots(1, 9, 0.2)
-        assert slots.take()
-        assert not await slots.wait()
+def test_who_waits_in_vain_is_told_in_time_and_the_next_sooner():
+    async def ask(slots: Slots) -> tuple[bool, float]:
         began = time.perf_counter()
         return await slots.wait(), time.perf_counter() - began
 
-    got, seconds = asyncio.run(run())
-    assert not got
-    assert 0.01 <= seconds < 0.2
+    async def run() -> list[tuple[bool, float]]:
+        slots = Slots(1, 9, 0.6)
+        assert slots.take()
+        return [await ask(slots), await ask(slots)]
+
+    (first, patient), (second, short) = asyncio.run(run())
+    assert not first
+    assert not second
+    assert patient >= 0.59
+    assert 0.14 <= short < 0.5
 
 
 async def _served(slots: Slots, served: list[int], k: int) -> None:

@@ -51,8 +51,8 @@ class Limits(_Group):
     waiting_requests: int = Field(default=256, ge=0)
     """Requests that wait for one of those; more are answered 503."""
     wait_seconds: float = Field(default=2, gt=0)
-    """How long they wait, before they are answered 503; a twentieth of it, newest first, once no
-    place has been free for as long."""
+    """How long they wait, before they are answered 503; a fourth of it, newest first, once
+    somebody waited in vain."""
     uploads: int = Field(default=4, ge=1)
     """Files that are received at once for jobs; more are answered 503."""
     connections: int = Field(default=1_000, ge=1)

@@ -7,47 +7,58 @@ from collections import OrderedDict
 _MOST_CALLERS = 10_000
 """Callers remembered; the one that asked longest ago is forgotten first."""
 
-_SHORT = 0.05
-"""Share of the time one may wait, once more is asked than can be done: 0.1 s of 2."""
-
-_ENOUGH = 0.25
-"""Share of the same time for which a place must stay free until no more is asked than can be done;
-at five times as much, clients and service pause for a tenth of a second now and then."""
+_SHORT = 0.25
+"""Share of the time one may wait, once more is asked than can be done: 0.5 s of 2."""
 
 
 class Slots:
     """A bounded number of places to work at, and a short queue before them.
 
-    A burst is waited out, in the order of asking. When there has been no free place for as long as
-    one may wait, more is asked than can be done. In order, all would then wait as long as anybody
-    may; so who asked last is served first, and mostly waits for no longer than a place takes to
-    come free, and the others are told soon. A place that stays free ends that.
+    A burst is waited out, in the order of asking. When somebody has waited in vain, more is asked
+    than can be done. In order, all would then wait as long as anybody may; so who asked last is
+    served first, and mostly waits for no longer than a place takes to come free, and the others are
+    told soon. That ends when nobody waits in vain any more, or a place stays free.
     """
 
     def __init__(self, places: int, waiting: int, seconds: float) -> None:
         """Take the number of places, how many may wait for one, and for how many seconds."""
         self._free, self._most_waiting, self._seconds = places, waiting, seconds
         self._queue: OrderedDict[asyncio.Future[bool], None] = OrderedDict()
-        self._full_since: float | None = None
-        self._free_since = 0.0
+        self._free_since = self._refused = float("-inf")
 
     def take(self) -> bool:
         """Take a place if one is free now."""
         if self._free <= 0:
             return False
-        if time.monotonic() - self._free_since > self._seconds * _ENOUGH:
-            self._full_since = None
+        if time.monotonic() - self._free_since > self._seconds * _SHORT:
+            self._refused = float("-inf")
         self._free -= 1
         return True
 
     async def wait(self) -> bool:
         """Wait for a place; False if too many wait already, or none came free in time."""
-        if len(self._queue) >= self._most_waiting:
-            return False
+        got = len(self._queue) < self._most_waiting and await self._turn()
+        if not got:
+            self._refused = time.monotonic()
+        return got
+
+    def give(self) -> None:
+        """Give a place back: to one who waits, if anybody does."""
+        while self._queue:
+            turn, _ = self._queue.popitem(last=self._is_too_much())
+            if not turn.done():
+                turn.set_result(True)
+                return
+        if self._free == 0:
+            self._free_since = time.monotonic()
+        self._free += 1
+
+    async def _turn(self) -> bool:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[bool] = loop.create_future()
         self._queue[turn] = None
-        alarm = loop.call_later(self._patience(), _end_waiting, turn)
+        patience = self._seconds * (_SHORT if self._is_too_much() else 1)
+        alarm = loop.call_later(patience, _end_waiting, turn)
         try:
             return await turn
         except asyncio.CancelledError:
@@ -58,25 +69,8 @@ class Slots:
             alarm.cancel()
             self._queue.pop(turn, None)
 
-    def give(self) -> None:
-        """Give a place back: to one who waits, if anybody does."""
-        while self._queue:
-            turn, _ = self._queue.popitem(last=self._is_lasting())
-            if not turn.done():
-                turn.set_result(True)
-                return
-        if self._free == 0:
-            self._free_since = time.monotonic()
-        self._free += 1
-
-    def _patience(self) -> float:
-        if self._full_since is None:
-            self._full_since = time.monotonic()
-        return self._seconds * _SHORT if self._is_lasting() else self._seconds
-
-    def _is_lasting(self) -> bool:
-        since = self._full_since
-        return since is not None and time.monotonic() - since > self._seconds
+    def _is_too_much(self) -> bool:
+        return time.monotonic() - self._refused < self._seconds
 
 
 class Buckets:
