@@ -18,6 +18,7 @@ from rasterio.transform import from_bounds, from_origin
 
 import geogrid.api
 from geogrid import store
+from geogrid.api import pages
 from geogrid.api.app import create_app
 from geogrid.api.imagery import Imagery
 from geogrid.api.settings import Settings
@@ -555,6 +556,28 @@ def test_a_bug_is_a_problem_that_tells_nothing_of_the_inside(client, tile, monke
     response = client.get(tile)
     assert response.status_code == 500
     assert "secret" not in json.dumps(problem_of(response))
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "kind"),
+    [
+        ("/", "index.html", "text/html"), ("/docs", "docs.html", "text/html"),
+        ("/static/app.js", "app.js", "text/javascript"),
+        ("/static/vendor/maplibre-gl/maplibre-gl.css", "vendor/maplibre-gl/maplibre-gl.css",
+         "text/css"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+def test_files_of_the_pages_are_sent_whole_or_known(client, path, name, kind, coding):
+    asked = {"Accept-Encoding": coding}
+    response = client.get(path, headers=asked)
+    assert response.headers["content-type"] == f"{kind}; charset=utf-8"
+    assert response.headers.get("content-encoding", "identity") == coding
+    assert response.content == Path(pages.__file__).with_name("static").joinpath(name).read_bytes()
+    again = client.get(path, headers=asked | {"If-None-Match": response.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    if path.startswith("/static"):
+        assert client.head(path, headers=asked).headers["etag"] == response.headers["etag"]
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])

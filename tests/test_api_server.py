@@ -402,6 +402,42 @@ def test_a_head_that_begins_behind_a_request_must_end_in_time_too(path):
     assert then.startswith(b"HTTP/1.1 408")
 
 
+def test_a_packet_full_of_requests_is_not_read_to_its_end():
+    request = get(PLACE).replace(b"Connection: close\r\n", b"")
+
+    async def run() -> bytes:
+        transport, connection = connected(
+            lambda scope: lambda query: b"content-length: 2\r\n\r\nok"
+        )
+        connection.data_received(request * 64)
+        connection.data_received(request * 5_000)
+        connection.data_received(request)
+        return transport.written
+
+    answers = asyncio.run(run()).split(b"HTTP/1.1 ")[1:]
+    assert [each[:3] for each in answers] == [b"200"] * 128 + [b"400"]
+    assert problem_in(answers[-1])["code"] == "too_many_at_once"
+
+
+def test_others_are_served_while_many_are_cut_off():
+    class Slow:
+        looks = 0
+
+        def look(self, now: float, passed: float) -> None:
+            Slow.looks += 1
+
+    async def run() -> int:
+        book = Connections(Limits())
+        book.all = {Slow() for _ in range(1_000)}
+        sweeping = asyncio.create_task(book.sweep(0))
+        while not Slow.looks:
+            await asyncio.sleep(0)
+        sweeping.cancel()
+        return Slow.looks
+
+    assert asyncio.run(run()) <= 100
+
+
 class Transport(asyncio.Transport):
     written = b""
 

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
 from geogrid import __version__
 from geogrid.api import (
+    assets,
     basemap,
     batch,
     convert,
@@ -53,6 +53,19 @@ class Service(FastAPI):
         guard = self.middleware_stack
         return guard.at_once(scope) if isinstance(guard, Guard) else None
 
+    def prepare(self) -> None:
+        """Do what would delay the first requests.
+
+        FastAPI reads the parameters of a route when it first looks whether that is the one asked
+        for: 0.1 s for all, in which nobody is answered.
+        """
+        nowhere: Scope = {
+            "type": "http", "method": "GET", "path": "/-/", "root_path": "", "headers": [],
+        }  # fmt: skip
+        for route in self.routes:
+            route.matches(nowhere)
+        assets.all_assets()
+
     def build_middleware_stack(self) -> ASGIApp:
         """Leave out what FastAPI puts around the guard, which answers every error itself.
 
@@ -81,9 +94,10 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> Service
     keepers = Keepers(Served(), Keyring(), Metrics(), Journal(settings.access_log))
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Service) -> AsyncIterator[None]:
         reloader = Reloader(settings, keepers.served, keepers.keys, keepers.metrics)
         await reloader.start(dataset)
+        app.prepare()
         app.state.reloader = reloader
         watching = _watching(reloader, settings.reload_seconds)
         # One core is left to the event loop.
@@ -110,7 +124,6 @@ def create_app(settings: Settings, *, dataset: Dataset | None = None) -> Service
     )  # fmt: skip
     for each in routes:
         app.include_router(each.router)
-    app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
     app.state.settings = settings
     app.add_middleware(Front)  # the last to be asked before the routes
     problems.install(app)

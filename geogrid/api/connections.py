@@ -36,6 +36,12 @@ _AGAIN = b"GET " + _AT_ONCE
 _LAST = b"\r\n\r\n"
 """How a head ends."""
 
+_MOST_HEADS = 64
+"""Requests that may come in one packet: all are read before anybody else is answered."""
+
+_AT_A_TIME = 50
+"""Connections looked at before others are served: to cut off a thousand takes 0.1 s."""
+
 _BODY_RATE = 16_000
 """A body may take a second longer for each so many bytes that arrived."""
 
@@ -68,8 +74,10 @@ class Connections:
         while True:
             await asyncio.sleep(seconds)
             now = loop.time()
-            for connection in list(self.all):
+            for k, connection in enumerate(list(self.all), 1):
                 connection.look(now, seconds)
+                if k % _AT_A_TIME == 0:
+                    await asyncio.sleep(0)
 
     def make_room(self, newest: "GuardedProtocol") -> bool:
         """Cut off who has waited longest for a head; False if all others are being answered."""
@@ -162,6 +170,9 @@ class GuardedProtocol(HttpToolsProtocol):
         """Begin a head."""
         self._n_heads += 1
         self._within = True
+        if self._n_heads > _MOST_HEADS:
+            self._refusal = _TOO_MANY_HEADS
+            raise ValueError("too many requests in one packet")
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -385,6 +396,10 @@ _TOO_SLOW = _answer(
 _HEAD_TOO_LARGE = _answer(
     431, "head_too_large", "Address and headers are too large.", "地址与请求头过大。"
 )
+_TOO_MANY_HEADS = _answer(
+    400, "too_many_at_once", f"More than {_MOST_HEADS} requests were sent without waiting for an "
+    "answer.", f"未等待应答即连续发送了超过 {_MOST_HEADS} 个请求。",
+)  # fmt: skip
 _TOO_MANY = _answer(
     503, "too_many_connections", "Too many connections; try again in 2 s.",
     "连接过多，请在 2 秒后重试。", "retry-after: 2",

@@ -48,6 +48,9 @@ _OPEN = frozenset(("/", "/healthz", "/readyz", "/docs", "/openapi.json", "/favic
 _QUICK = frozenset((lookup.PATH, "/metrics", "/v1/reload"))
 """Need no place to work at: done in microseconds, or bounded by themselves."""
 
+_PATIENT = ("/v1/coverage", "/basemap/")
+"""Wait for another process or host: they would hold places that nobody works at."""
+
 _STATIC = "/static/"
 _BULK = (batch.PATH, jobs.PATH)
 _UPLOADS = jobs.PATH
@@ -320,7 +323,7 @@ class _Passage:
     async def _let_in(self) -> Problem | None:
         """Let the application answer, or return why it cannot now."""
         guard, path = self.guard, self.scope["path"]
-        if self.public or path in _QUICK:
+        if self.public or path in _QUICK or path.startswith(_PATIENT):
             problem = await self._read_body()
             if problem is None and not self.gone:
                 await guard.app(self.scope, self.receive, self.send)
@@ -399,8 +402,9 @@ class _Passage:
 
     def _route(self) -> str:
         """Return the template of the framework's route."""
-        other = "/static" if self.scope["path"].startswith(_STATIC) else "-"
-        path: str = getattr(self.scope.get("route"), "path", other)
+        if self.scope["path"].startswith(_STATIC):
+            return "/static"
+        path: str = getattr(self.scope.get("route"), "path", "-")
         return path
 
     def _add_headers(self, message: Message) -> None:

@@ -1,16 +1,12 @@
 """The map page and the documentation of the interface."""
 
-from pathlib import Path
+from fastapi import APIRouter, HTTPException, Request, Response
 
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse
-
+from geogrid.api.assets import all_assets
 from geogrid.api.basemap import terms_of
 from geogrid.api.deps import Config, Data
 from geogrid.api.documents import Format, accepts_json, as_json, landing
 from geogrid.partition.imagery.services import MAP_LAYERS
-
-STATIC = Path(__file__).parent / "static"
 
 # MapLibre runs its worker from a blob; Swagger UI writes style attributes.
 _OWN_FILES_ONLY = (
@@ -23,11 +19,11 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/", response_model=None)
-def page(request: Request, f: Format = "") -> Response:
+async def page(request: Request, f: Format = "") -> Response:
     """Return the map page; to programs that ask for JSON, the landing page of OGC API."""
     if f in ("json", "geojson") or (not f and accepts_json(request)):
         return as_json(landing(request))
-    return _page("index.html", _OWN_FILES_ONLY.format(""))
+    return _page(request, "index.html", _OWN_FILES_ONLY.format(""))
 
 
 @router.get("/page.json")
@@ -42,11 +38,20 @@ def about(data: Data, config: Config) -> dict[str, object]:
 
 
 @router.get("/docs")
-def docs() -> FileResponse:
+async def docs(request: Request) -> Response:
     """Return the documentation of the interface."""
-    return _page("docs.html", _OWN_FILES_ONLY.format(" 'unsafe-inline'"))
+    return _page(request, "docs.html", _OWN_FILES_ONLY.format(" 'unsafe-inline'"))
 
 
-def _page(name: str, policy: str) -> FileResponse:
-    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-cache"}
-    return FileResponse(STATIC / name, headers=headers)
+@router.head("/static/{name:path}")
+@router.get("/static/{name:path}")
+async def asset(name: str, request: Request) -> Response:
+    """Return a file of the pages."""
+    found = all_assets().get(name)
+    if found is None:
+        raise HTTPException(404)
+    return found.answer(request.headers)
+
+
+def _page(request: Request, name: str, policy: str) -> Response:
+    return all_assets()[name].answer(request.headers, **{"Content-Security-Policy": policy})
