@@ -12,10 +12,13 @@ from starlette import datastructures
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from geogrid.api import lookup, tiles
+from geogrid.api.assets import all_assets
 from geogrid.api.deps import Dataset, dataset_of
 from geogrid.api.metrics import Metrics
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+_STATIC = "/static/"
 
 Whole: TypeAlias = tuple[Headers, bytes]
 """Headers, but for its length, and body of an answer with status 200."""
@@ -43,6 +46,9 @@ class Front:
                     scope["state"]["route"] = tiles.TEMPLATE
                     await answer(scope, receive, send)
                     return
+            elif path.startswith(_STATIC) and (file := all_assets().get(path[len(_STATIC) :])):
+                await file.answer(datastructures.Headers(scope=scope))(scope, receive, send)
+                return
         await self.app(scope, receive, send)
 
     @staticmethod
