@@ -52,10 +52,16 @@ def zigzag(value: int) -> int:
 
 
 @lean
-def copy_bytes(
+def copy_bytes(out: NDArray[np.uint8], at: int, part: NDArray[np.uint8]) -> int:
+    """Copy bytes; return the next position."""
+    return copy_part(out, at, part, 0, len(part))
+
+
+@lean
+def copy_part(
     out: NDArray[np.uint8], at: int, source: NDArray[np.uint8], start: int, end: int
 ) -> int:
-    """Copy bytes; return the next position. Counted from 0, the compiler copies 16 at once."""
+    """Copy some bytes; return the next position. Counted from 0, the compiler copies 16 at once."""
     room, part = out[at : at + end - start], source[start:end]
     for k in range(len(room)):
         room[k] = part[k]
@@ -78,6 +84,6 @@ def framed_texts(
         at = write_varint(out, at + 1, 1 + varint_size(size) + size)
         out[at] = inner
         at = write_varint(out, at + 1, size)
-        at = copy_bytes(out, at, texts, starts[k], starts[k + 1])
+        at = copy_part(out, at, texts, starts[k], starts[k + 1])
         ends[k + 1] = at
     return out[:at].copy(), ends

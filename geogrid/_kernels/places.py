@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from geogrid._kernels.cells import Cells
 from geogrid._kernels.locate import Borders, place_one
+from geogrid._kernels.messages import copy_bytes
 from geogrid._kernels.records import decimal
-from geogrid._kernels.tiles import copy_bytes
 
 _ZERO = 48
 

@@ -22,7 +22,7 @@ from geogrid._kernels.clipping import (
     window,
 )
 from geogrid._kernels.joining import ROOM, is_bent, rejoin
-from geogrid._kernels.messages import copy_bytes, varint_size, write_two, write_varint, zigzag
+from geogrid._kernels.messages import copy_part, varint_size, write_two, write_varint, zigzag
 
 INDEX_ZOOM = 12
 """A tile of this zoom touches some 800 micro-grids; 20,000 boxes are scanned above it in 20 us."""
@@ -210,7 +210,7 @@ def _polygon_layer(
         length = _write_unit(polygons, row, tile, room)
         if length == 0:
             continue
-        n = copy_bytes(
+        n = copy_part(
             texts, n, values.own, values.own_starts[2 * row], values.own_starts[2 * row + 2]
         )
         tags[0], tags[1], tags[2], tags[3] = 0, n_values, 1, n_values + 1
@@ -241,7 +241,7 @@ def _label_layer(
         length = write_two(room.geometry, length, zigzag(east), zigzag(south))
         level, name = values.numbers[row, 1], values.numbers[row, 2]
         n, n_values = _share(values, level, slots, texts, n, n_values)
-        n = copy_bytes(
+        n = copy_part(
             texts, n, values.own, values.own_starts[2 * row], values.own_starts[2 * row + 1]
         )
         tags[0], tags[1], tags[2], tags[3] = 0, slots[level], 1, n_values
@@ -261,7 +261,7 @@ def _share(
         slots[number] = n_values
         n_values += 1
         starts = values.shared_starts
-        n = copy_bytes(texts, n, values.shared, starts[number], starts[number + 1])
+        n = copy_part(texts, n, values.shared, starts[number], starts[number + 1])
     return n, n_values
 
 
@@ -461,7 +461,7 @@ def _write_feature(room: Room, at: int, number: int, kind: int, size: int) -> in
     at = write_varint(out, at, kind)
     at = write_varint(out, at, _GEOMETRY)
     at = write_varint(out, at, size)
-    return copy_bytes(out, at, room.geometry, 0, size)
+    return copy_part(out, at, room.geometry, 0, size)
 
 
 @lean
@@ -475,6 +475,6 @@ def _write_layer(room: Room, at: int, layers: Layers, layer: int, size: int, n: 
     out, start, end = room.out, layers.header_starts[layer], layers.header_starts[layer + 1]
     at = write_varint(out, at, _LAYER)
     at = write_varint(out, at, end - start + size + n)
-    at = copy_bytes(out, at, layers.headers, start, end)
-    at = copy_bytes(out, at, room.body, 0, size)
-    return copy_bytes(out, at, room.texts, 0, n)
+    at = copy_part(out, at, layers.headers, start, end)
+    at = copy_part(out, at, room.body, 0, size)
+    return copy_part(out, at, room.texts, 0, n)
