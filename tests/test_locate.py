@@ -493,8 +493,7 @@ def test_locate_and_distances_equal_python(toy_edition, locator):
     height = datums.HEIGHTS[Datum.GCJ02]
     for k, (x, y) in enumerate(out[0].tolist()):
         if out[1][k] >= 0:
-            given = (x, y, out[1][k], index.borders, kernels.room_to_measure())
-            metres[k], beside[k] = kernels._to_polygon.py_func(*given)
+            metres[k], beside[k] = kernels._to_polygon.py_func(x, y, out[1][k], index.borders)
         elif out[2][k] == kernels.OUTSIDE:
             metres[k], beside[k] = kernels._to_outline.py_func(x, y, index.borders)
         else:

@@ -1,6 +1,6 @@
 """Positions as people send them: sorted out, converted, looked up, measured."""
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -20,15 +20,11 @@ _RADIUS, _ECCENTRICITY2 = 6_378_137.0, 0.006694380022901
 _BATCH = 1024
 """Points looked up side by side: their loads from memory overlap instead of waiting in turn."""
 
-_MEASURED = 128
+_MEASURED = 32
 """Points measured side by side: their rings, some 500 bytes each, stay in the nearest cache."""
 
-_STRETCH = 64
-"""Edges of a ring measured in one go, four at a time; most rings have fewer."""
-
-
-Room: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
-"""Where a stretch is measured: east and north of its vertices, squared distances to its edges."""
+_VERTICES = 64
+"""Of the rings around a point, in the room that is made at first; most have fewer."""
 
 
 class Borders(NamedTuple):
@@ -173,63 +169,80 @@ def metres_per_step(y: int) -> tuple[float, float]:
 def _squared(ax: float, ay: float, dx: float, dy: float) -> float:
     """Return the squared distance from the origin to the edge from (ax, ay) over (dx, dy)."""
     t = -(ax * dx + ay * dy) / (dx * dx + dy * dy)
-    t = 0.0 if t < 0.0 else t  # as a choice, which the compiler makes without a branch
+    t = 0.0 if t < 0.0 else t  # as a choice, of which a long loop makes no branch
     t = 1.0 if t > 1.0 else t
     x, y = ax + t * dx, ay + t * dy
     return x * x + y * y
 
 
 @njit(cache=True, nogil=True)
-def room_to_measure() -> Room:
-    """Return room to measure in."""
-    return np.empty(_STRETCH + 1), np.empty(_STRETCH + 1), np.empty(_STRETCH)
+def _spread(
+    vertices: NDArray[np.int32], x: float, y: float, scale: tuple[float, float],
+    room: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> None:  # fmt: skip
+    """Fill in how far east and north of (x, y) vertices lie, in metres."""
+    xs, ys = room
+    for i in range(len(vertices)):
+        xs[i] = (vertices[i, 0] - x) * scale[0]
+        ys[i] = (vertices[i, 1] - y) * scale[1]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _stretch(
-    xy: NDArray[np.int32], here: tuple[float, float], scale: tuple[float, float], room: Room
-) -> float:
-    """Fill `room.squares` with squared distances to the edges between vertices; return the least.
+def _square(xs: NDArray[np.float64], ys: NDArray[np.float64], squares: NDArray[np.float64]) -> None:
+    """Fill in squared distances from the origin to the edge from each vertex to the next.
 
     No step depends on another and none branches, so that the compiler takes four edges at a time:
-    all of them cost less than to leave out, one by one, those that lie too far.
+    all of them cost less than to leave out, one by one, those that lie too far. What is left at
+    the end of a loop is taken one by one, with branches, at ten times the cost: so one long loop
+    takes the edges of many points.
     """
-    xs, ys, squares = room
-    for i in range(len(xy)):
-        xs[i] = (xy[i, 0] - here[0]) * scale[0]
-        ys[i] = (xy[i, 1] - here[1]) * scale[1]
     bx, by = xs[1:], ys[1:]
-    for i in range(len(xy) - 1):
+    for i in range(len(bx)):
         squares[i] = _squared(xs[i], ys[i], bx[i] - xs[i], by[i] - ys[i])
-    best = np.inf
-    for i in range(len(xy) - 1):
-        best = squares[i] if squares[i] < best else best
-    return best
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _to_polygon(x: int, y: int, row: int, borders: Borders, room: Room) -> tuple[float, int]:
-    """Return metres from a point to the nearest edge of a polygon, and the polygon beyond it."""
-    scale = metres_per_step(y)
-    # As floats, which are exact here: int64 would be converted again for each vertex.
-    here = float(x - borders.origin[0]), float(y - borders.origin[1])
-    starts, beyond, squares = borders.starts, borders.beyond, room[2]
-    best, beside = np.inf, np.int64(-1)
-    for ring in range(borders.firsts[row], borders.firsts[row + 1]):
-        end = starts[ring + 1] - 1
-        for first in range(starts[ring], end, _STRETCH):
-            n = min(end - first, _STRETCH)
-            nearest = _stretch(borders.xy[first : first + n + 1], here, scale, room)
-            if nearest > best:
-                continue
-            if nearest < best:
-                best, beside = nearest, np.int64(-1)
-            for i in range(n):
-                if squares[i] == best:
-                    other = np.int64(beyond[first + i])
-                    if other >= 0 and (other < beside or beside < 0):
-                        beside = other
+@njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
+def _least(values: NDArray[np.float64]) -> float:
+    """Return the least of values of which none is NaN: no edge of a coverage lacks a length."""
+    least = np.inf
+    for value in values:
+        least = value if value < least else least
+    return least
+
+
+@njit(cache=True, nogil=True)
+def _nearest(
+    squares: NDArray[np.float64], row: int, firsts: NDArray[np.int64], starts: NDArray[np.int64],
+    beyond: NDArray[np.int32],
+) -> tuple[float, int]:  # fmt: skip
+    """Return metres to the nearest edge of a polygon, and the polygon beyond it.
+
+    `squares` are those of all its vertices; what leads from one ring to the next is blotted out.
+    Arrays are given one by one: a tuple of them would be taken apart for each point.
+    """
+    first = starts[firsts[row]]
+    for ring in range(firsts[row], firsts[row + 1]):
+        squares[starts[ring + 1] - 1 - first] = np.inf
+    best, beside = _least(squares), np.int64(-1)
+    for i in range(len(squares)):
+        if squares[i] == best:
+            other = np.int64(beyond[first + i])
+            if other >= 0 and (other < beside or beside < 0):
+                beside = other
     return np.sqrt(best), beside
+
+
+@njit(cache=True, nogil=True)
+def _to_polygon(x: int, y: int, row: int, borders: Borders) -> tuple[float, int]:
+    """Return metres from a point to the nearest edge of a polygon, and the polygon beyond it."""
+    firsts, starts = borders.firsts, borders.starts
+    start, end = starts[firsts[row]], starts[firsts[row + 1]]
+    xs, ys, squares = np.empty(end - start), np.empty(end - start), np.empty(end - start)
+    # As floats, which are exact here: int64 would be converted again for each vertex.
+    x_here, y_here = float(x - borders.origin[0]), float(y - borders.origin[1])
+    _spread(borders.xy[start:end], x_here, y_here, metres_per_step(y), (xs, ys))
+    _square(xs, ys, squares)
+    return _nearest(squares, row, firsts, starts, borders.beyond)
 
 
 @njit(cache=True, nogil=True)
@@ -288,22 +301,32 @@ def measure(
         Of no meaning.
     """
     xy, beyond, starts, firsts = borders.xy, borders.beyond, borders.starts, borders.firsts
-    spans = np.zeros((_MEASURED, 2), np.int64)
-    loaded, room = np.int64(0), room_to_measure()
+    loaded, room = np.int64(0), _MEASURED * _VERTICES
+    xs, ys, squares = np.empty(room), np.empty(room), np.empty(room)
+    ends = np.zeros(_MEASURED + 1, np.int64)  # of the vertices around each point, in the room
     for first in range(0, len(points), _MEASURED):
         last = min(first + _MEASURED, len(points))
         for p in range(first, last):
-            row = max(rows[p], 0)
-            spans[p - first, 0], spans[p - first, 1] = starts[firsts[row]], starts[firsts[row + 1]]
+            row, k = max(rows[p], 0), p - first
+            ends[k + 1] = ends[k] + starts[firsts[row + 1]] - starts[firsts[row]]
+        if ends[last - first] > room:
+            room = ends[last - first]
+            xs, ys, squares = np.empty(room), np.empty(room), np.empty(room)
         for p in range(first, last):
+            row = max(rows[p], 0)
             # Into the cache, all at once; eight vertices fill a line of it.
-            for i in range(spans[p - first, 0], spans[p - first, 1], 8):
+            for i in range(starts[firsts[row]], starts[firsts[row + 1]], 8):
                 loaded ^= xy[i, 0] ^ beyond[i]
         for p in range(first, last):
+            start, at, end = starts[firsts[max(rows[p], 0)]], ends[p - first], ends[p - first + 1]
+            x, y = points[p, 0] - borders.origin[0], points[p, 1] - borders.origin[1]
+            vertices, scale = xy[start : start + end - at], metres_per_step(points[p, 1])
+            _spread(vertices, float(x), float(y), scale, (xs[at:end], ys[at:end]))
+        _square(xs[: ends[last - first]], ys[: ends[last - first]], squares)
+        for p in range(first, last):
             if rows[p] >= 0:
-                metres[p], neighbours[p] = _to_polygon(
-                    points[p, 0], points[p, 1], rows[p], borders, room
-                )
+                of_point = squares[ends[p - first] : ends[p - first + 1]]
+                metres[p], neighbours[p] = _nearest(of_point, rows[p], firsts, starts, beyond)
             elif status[p] == OUTSIDE:
                 metres[p], neighbours[p] = _to_outline(points[p, 0], points[p, 1], borders)
     return loaded  # or the compiler would leave the loads out
@@ -326,7 +349,7 @@ def place_one(
     x, y = np.int64(np.rint(lon * _STEPS)), np.int64(np.rint(lat * _STEPS))
     row, on_edge = face_at(x, y, cells)
     if row >= 0:
-        metres, beside = _to_polygon(x, y, row, borders, room_to_measure())
+        metres, beside = _to_polygon(x, y, row, borders)
         return row, HIT, on_edge, metres, beside
     metres, beside = _to_outline(x, y, borders)
     return row, OUTSIDE, on_edge, metres, beside
