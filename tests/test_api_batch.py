@@ -506,17 +506,30 @@ def test_what_is_read_is_what_the_description_says(body):
 
 def test_kernels_equal_python_and_json():
     rng = np.random.default_rng(1)
-    texts = np.array([b"411602", b"4", b"41160200"]).view(np.uint8).reshape(3, -1)
+    names = [b"411602", b"4", b"", b"41160200"]
+    values = np.array(names).view(np.uint8).reshape(4, -1)
+    sizes = np.array([len(name) for name in names], np.int32)
     for n in (0, 1, 50):
-        rows = rng.integers(-1, 3, n).astype(np.int32)
+        rows = rng.integers(-1, 4, n).astype(np.int32)
         metres = np.where(rows < 0, np.nan, rng.uniform(0, 9000, n).round(2))
-        names = ["411602", "4", "41160200", None]
-        cases = [
-            (kernels.texts, (texts, rows), [names[row] for row in rows]),
-            (kernels.decimals, (metres,), nulls(metres)),
-            (kernels.flags, (rows > 0,), (rows > 0).tolist()),
-        ]  # fmt: skip
-        for kernel, args, expected in cases:
-            for write in (kernel, kernel.py_func):
-                out = np.zeros(n * 30 + 2, np.uint8)
-                assert json.loads(out[: write(*args, out)].tobytes()) == expected
+        expected = [names[row] for row in rows]
+        for write in (kernels.texts, kernels.texts.py_func):
+            out, ends = np.zeros((n + 1) * 8, np.uint8), np.zeros(n + 1, np.int32)
+            size = write(values, sizes, rows, out, ends)
+            assert out[:size].tobytes() == b"".join(expected)
+            assert ends.tolist() == np.cumsum([0, *map(len, expected)]).tolist()
+        for write in (kernels.decimals, kernels.decimals.py_func):
+            out = np.zeros(n * kernels.LONGEST_NUMBER, np.uint8)
+            written = out[: write(metres, out)].tobytes()
+            assert json.loads(b"[%s]" % written[:-1]) == nulls(metres)
+
+
+def test_an_arrow_column_equals_what_arrow_takes(data, xy):
+    found = data.locator.locate(xy, datum="gcj02", edges=True)
+    for n in (0, 1, 9, len(xy)):
+        table = data.answers.table(found.only(np.arange(len(xy)) < n), None)
+        table.validate(full=True)
+        for name, rows in (("microgrid_code", found.row), ("neighbour_code", found.beside)):
+            taken = pa.array(found.codes).take(pa.array(rows[:n], mask=rows[:n] < 0))
+            assert table.column(name).combine_chunks().equals(taken)
+        assert table.schema.types[:3] == [pa.string()] * 3

@@ -30,6 +30,33 @@ Ids: TypeAlias = list[str | int | None] | pa.ChunkedArray | None
 """What the caller calls the positions of a batch."""
 
 
+class _Texts:
+    """The texts that a column is made of; the last stands for row -1."""
+
+    def __init__(self, texts: NDArray[np.bytes_]) -> None:
+        self._values = texts.view(np.uint8).reshape(len(texts), -1)
+        self._sizes = np.char.str_len(texts).astype(np.int32)
+
+    def of(self, rows: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Return the texts of rows, one behind the other."""
+        return self._written(rows)[0]
+
+    def column(self, rows: NDArray[np.integer]) -> pa.StringArray:
+        """Return the texts of rows as a column; row -1 is null."""
+        data, ends = self._written(rows)
+        known = rows >= 0
+        bits = None if known.all() else pa.py_buffer(np.packbits(known, bitorder="little"))
+        return pa.StringArray.from_buffers(len(rows), pa.py_buffer(ends), pa.py_buffer(data), bits)
+
+    def _written(self, rows: NDArray[np.integer]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        out = np.empty((len(rows) + 1) * self._values.shape[1], np.uint8)
+        ends = np.zeros(len(rows) + 1, np.int32)
+        return out[: kernels.texts(self._values, self._sizes, rows, out, ends)], ends
+
+
+_FLAGS = _Texts(np.array([b"false,", b"true,"]))
+
+
 class Answers:
     """Writes what was found in one edition; made once, asked often, safe in threads.
 
@@ -58,7 +85,9 @@ class Answers:
         }
         self._room = longest + max(map(len, self._tails.values()))
         texts = (STATUS_TEXT, index.grid_codes[:-1], index.codes[:-1])
-        self._arrow, self._bytes = tuple(map(pa.array, texts)), tuple(map(_as_bytes, texts))
+        plain = [np.append(np.char.encode(each, "ascii"), b"") for each in texts]
+        self._plain = tuple(_Texts(each) for each in plain)
+        self._quoted = tuple(_Texts(np.append(_quoted(each[:-1]), b"null,")) for each in plain)
 
     def __getstate__(self) -> dict[str, object]:
         """Leave compiled code behind: it is found again where this is read."""
@@ -91,16 +120,15 @@ class Answers:
 
     def columns(self, found: Located, ids: Ids, datum: Datum) -> bytes:
         """Return a batch as `models.Places`, as JSON."""
-        status, grids, codes = self._bytes
-        metres = np.empty(len(found.row) * kernels.LONGEST_NUMBER + 2, np.uint8)
-        flags = np.empty(len(found.row) * 6 + 2, np.uint8)
+        status, grids, codes = self._quoted
+        metres = np.empty(len(found.row) * kernels.LONGEST_NUMBER, np.uint8)
         parts: list[bytes | memoryview] = [
-            b'{"status":', _texts(status, found.status_row),
-            b',"grid_code":', _texts(grids, found.row),
-            b',"microgrid_code":', _texts(codes, found.row),
-            b',"on_edge":', flags[: kernels.flags(found.on_edge, flags)].data,
-            b',"edge_m":', metres[: kernels.decimals(found.edge_m, metres)].data,
-            b',"neighbour_code":', _texts(codes, found.beside),
+            b'{"status":[', _listed_bytes(status.of(found.status_row)),
+            b'],"grid_code":[', _listed_bytes(grids.of(found.row)),
+            b'],"microgrid_code":[', _listed_bytes(codes.of(found.row)),
+            b'],"on_edge":[', _listed_bytes(_FLAGS.of(found.on_edge.view(np.int8))),
+            b'],"edge_m":[', _listed_bytes(metres[: kernels.decimals(found.edge_m, metres)]),
+            b'],"neighbour_code":[', _listed_bytes(codes.of(found.beside)), b"]",
         ]  # fmt: skip
         if ids is not None:
             parts += [b',"id":', orjson.dumps(_listed(ids), default=str)]
@@ -117,15 +145,14 @@ class Answers:
 
     def table(self, found: Located, ids: Ids) -> pa.Table:
         """Return a batch as a table: `id`, if there are any, and the columns of `models.Places`."""
-        status, grids, codes = self._arrow
-        row, beside = (pa.array(rows, mask=rows < 0) for rows in (found.row, found.beside))
+        status, grids, codes = self._plain
         columns = {
-            "status": status.take(pa.array(found.status_row)),
-            "grid_code": grids.take(row),
-            "microgrid_code": codes.take(row),
+            "status": status.column(found.status_row),
+            "grid_code": grids.column(found.row),
+            "microgrid_code": codes.column(found.row),
             "on_edge": pa.array(found.on_edge),
             "edge_m": pa.array(np.round(found.edge_m, 2), from_pandas=True),
-            "neighbour_code": codes.take(beside),
+            "neighbour_code": codes.column(found.beside),
         }
         if ids is None:
             return pa.table(columns)
@@ -181,14 +208,14 @@ def _chains(edition: Edition, index: Index) -> list[bytes]:
     return above
 
 
-def _as_bytes(texts: NDArray[np.str_]) -> NDArray[np.uint8]:
-    """Return texts as rows of bytes, filled up with zeros."""
-    return np.char.encode(texts, "ascii").view(np.uint8).reshape(len(texts), -1)
+def _quoted(texts: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
+    """Return texts that need no escapes as members of a JSON list, each with its comma."""
+    return np.char.add(np.char.add(b'"', texts), b'",')
 
 
-def _texts(values: NDArray[np.uint8], rows: NDArray[np.integer]) -> memoryview:
-    out = np.empty(len(rows) * (max(values.shape[1], 4) + 3) + 2, np.uint8)
-    return out[: kernels.texts(values, rows, out)].data
+def _listed_bytes(members: NDArray[np.uint8]) -> memoryview:
+    """Leave out the last comma."""
+    return members[:-1].data
 
 
 def _listed(ids: list[str | int | None] | pa.ChunkedArray) -> list[object]:

@@ -99,7 +99,12 @@ async def _settings(request: Request) -> Settings:
     return cast(Settings, request.app.state.settings)
 
 
-def each_once(request: Request) -> None:
+async def each_once(request: Request) -> None:
+    """Call `refuse_repeated` before a route; a plain function would be called in a thread."""
+    refuse_repeated(request)
+
+
+def refuse_repeated(request: Request) -> None:
     """Refuse a query that gives a parameter twice: which of them is meant cannot be known."""
     names = [name for name, _ in request.query_params.multi_items()]
     repeated = [name for name in names if names.count(name) > 1]

@@ -14,7 +14,7 @@ from geogrid.api import documents as docs
 from geogrid.api import filters
 from geogrid.api.caching import accepts_gzip, is_known
 from geogrid.api.collections import Collection, Page
-from geogrid.api.deps import Config, Data, Dataset, each_once
+from geogrid.api.deps import Config, Data, Dataset, refuse_repeated
 from geogrid.api.documents import Format, anchor, link, said
 from geogrid.api.problems import Problem
 from geogrid.api.settings import Limits
@@ -143,7 +143,7 @@ def items(
     level: Level, request: Request, data: Data, config: Config, asked: Annotated[Asked, Query()]
 ) -> Response:
     """Return the units of a level that match, in the order of their codes, a page at a time."""
-    each_once(request)
+    refuse_repeated(request)
     docs.require_parameters(request, (f.alias or n for n, f in Asked.model_fields.items()))
     found, page = _collection(data, level), docs.wants_page(request, asked.f)
     selected = _selected(data, found, asked)
