@@ -250,8 +250,14 @@ class CsvTable:
         with self.path.open(encoding=self.encoding, newline="") as file:
             reader = csv.reader(file, delimiter=self.delimiter)
             next(reader)
-            for fields in reader:
-                yield Record(fields)
+            try:
+                for fields in reader:
+                    yield Record(fields)
+            except csv.Error as error:  # a field of more than 131,072 letters
+                raise DataError(
+                    f"{self.path}, line {reader.line_num}: {error}.",
+                    f"{self.path} 第 {reader.line_num} 行：字段过长。",
+                ) from error
 
     def _piece(
         self, data: NDArray[np.uint8], bounds: NDArray[np.int64], used: int, end: tuple[int, int]

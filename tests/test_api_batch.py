@@ -469,6 +469,27 @@ def test_a_table_that_cannot_be_read_is_refused_without_our_paths(client, body, 
     assert "/tmp" not in problem.detail + problem.detail_zh
 
 
+def test_bodies_of_many_names_are_read_in_time_in_proportion_to_their_length(client):
+    """And not to its square, which holds the interpreter for hours."""
+    names = ",".join(f'"k{k}":1' for k in range(60_000))
+    problem = refused(post(client, f'{{{names},"lon":[1],"z":1,"z":2,"lon":[2],"lon":[3]}}'))
+    assert (problem.status, problem.code, problem.field) == (422, "repeated", "lon")
+    for width in (["a"] * 60_000, [f"a{k}" for k in range(60_000)]):
+        header = ",".join(["lon", "lat", "id", *width])
+        row = "114.62,33.62,7" + "," * len(width)
+        answer = post(client, f"{header}\n{row}\n", CSV, "?datum=wgs84", Accept=JSON).json()
+        assert (answer["status"], answer["id"]) == (["hit"], ["7"])
+
+
+@pytest.mark.parametrize("header", ["id", "village"])
+def test_a_field_that_is_too_long_to_be_told_is_refused_by_its_line(client, header):
+    body = f'lon,lat,{header}\n114.62,33.62,x\n114.62,33.62,"{"x" * 140_000}"\n'
+    problem = refused(post(client, body, CSV, "?datum=wgs84", Accept=JSON))
+    assert (problem.status, problem.field) == (422, "body")
+    assert "line 3" in problem.detail
+    assert "第 3 行" in problem.detail_zh
+
+
 def test_columns_of_a_table_may_be_named(client):
     response = post(client, "a,b\n33.62,114.62\n", CSV, "?datum=wgs84&lon=b&lat=a")
     assert ",hit," in response.text

@@ -174,7 +174,10 @@ def _read_csv(data: Dataset, path: Path, wanted: _Wanted) -> Batch:
     xy = np.vstack([np.empty((0, 2)), *(piece.xy[piece.filled] for piece in table.pieces(columns))])
     forms.require_few(len(xy), wanted.limits.table_positions)
     examined(data.locator, Job(path, path, datum), table, columns)
-    ids = table.read()["id"].tolist() if "id" in fields else None
+    if "id" not in fields:
+        return Batch(xy, None, None)
+    place = fields.index("id")
+    ids = [record.fields[place] for record in table.records() if record.fields]
     return Batch(xy, ids, None)
 
 

@@ -1,5 +1,6 @@
 """What the service is started with and what it holds in memory while it runs."""
 
+from collections import Counter
 from functools import cached_property
 from typing import Annotated, cast
 
@@ -106,13 +107,12 @@ async def each_once(request: Request) -> None:
 
 def refuse_repeated(request: Request) -> None:
     """Refuse a query that gives a parameter twice: which of them is meant cannot be known."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    repeated = [name for name in names if names.count(name) > 1]
-    if repeated:
-        name = repeated[0]
+    names = Counter(name for name, _ in request.query_params.multi_items())
+    ((name, n),) = names.most_common(1) or [("", 0)]
+    if n > 1:
         raise Problem(
             status_of_invalid(request.scope["path"]), "repeated",
-            f"{name}: given {names.count(name)} times, expected once",
+            f"{name}: given {n} times, expected once",
             f"{name}：参数重复", field=name,
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ positions after, nothing is unpacked, and no body makes the service open anythin
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -245,8 +246,7 @@ def _refuse_repeated(body: bytes, given: object) -> None:
 def _unrepeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        name = next(name for name in names if names.count(name) > 1)
+        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
         raise Problem(
             422, "repeated", f"{_pointer(name)}: twice in one object.",
             f"{_pointer(name)}：在同一对象中重复。", field=_pointer(name),
