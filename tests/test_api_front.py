@@ -134,7 +134,7 @@ def test_a_tile_of_a_version_may_be_kept_for_ever_and_another_version_is_refused
     assert response.content == fast.get(f"/tiles/13/{x}/{y}.mvt").content
     assert "microgrid" in mapbox_vector_tile.decode(response.content)
     other = fast.get(f"/tiles/{'0' * 16}-0.1.0/13/{x}/{y}.mvt")
-    assert (other.status_code, other.json()["code"]) == (404, "unknown_version")
+    assert (other.status_code, other.json()["code"]) == (410, "unknown_version")
     assert data.version in other.json()["detail"]
 
 

@@ -140,8 +140,8 @@ def require(z: int, x: int, y: int, max_zoom: int) -> None:
 
 
 def _other_version(data: Dataset, version: str) -> Problem:
-    return Problem(
-        404,
+    return Problem(  # of a tile that is 404, MapLibre says nothing to its page
+        410,
         "unknown_version",
         f"No tiles of version {version}: this service answers from {data.version}. "
         "Read /tiles.json again.",

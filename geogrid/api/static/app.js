@@ -6,7 +6,7 @@ import { byId, narrow } from "./dom.js";
 import { beginIncidents, count, nearer, showIncidents, switchWarnings, warnings } from "./incidents.js";
 import { showLayers } from "./layers.js";
 import { showLegend } from "./legend.js";
-import { clickedLevel, draw, flyTo, nameMap, openMap, openTip, renew, repaint, zoom } from "./map.js";
+import { clickedLevel, draw, flyTo, nameMap, openMap, openTip, renew, repaint, whenReplaced, zoom } from "./map.js";
 import { showPlace } from "./panel.js";
 import { recall, remember } from "./place.js";
 import { onMap, showPoint } from "./point.js";
@@ -20,7 +20,7 @@ const POLL = 20_000; // milliseconds between looks whether the edition is still 
 
 const context = { tiles: null, edition: null, about: null, found: null, map: null, asked: 0, changed, pick };
 
-let gone = false, asking = null;
+let gone = false, asking = null, watching = null;
 
 begin(recall("lang"));
 words();
@@ -72,6 +72,7 @@ function listen(map) {
     } else press(event.lngLat);
   });
   map.on("zoomend", legend);
+  whenReplaced(watch);
   openTip((level, { properties }) => [
     Object.assign(document.createElement("b"), { textContent: properties.name || properties.code }),
     `${say(level)} · ${say("households")} ${number(properties.households)}`,
@@ -256,7 +257,12 @@ async function askOnce() {
 
 // ---- a service that went, an edition that changed
 
-async function watch() {
+// A screenful of tiles may tell so at once: one look answers them all.
+function watch() {
+  watching ||= watchOnce().finally(() => { watching = null; });
+}
+
+async function watchOnce() {
   if (!context.edition) return;
   let ready;
   try {

@@ -7,6 +7,7 @@ import { toast } from "./toasts.js";
 import { say } from "./words.js";
 
 const NOTHING = { type: "FeatureCollection", features: [] };
+const REPLACED = 410; // how tiles of an edition that was replaced are answered
 const INSIDE = 16; // no nearer than this when a unit is shown
 
 let map = null, tiles = null, ready = null;
@@ -106,6 +107,11 @@ export async function warn(level, units) {
   }
 }
 
+// Do some work when the service has no tiles of this edition any more.
+export function whenReplaced(work) {
+  map.on("error", ({ error }) => { if (error?.status === REPLACED) work(); });
+}
+
 // Another edition: its tiles, and no state of the old one.
 export async function renew(found) {
   tiles = found;
@@ -152,7 +158,7 @@ export function padding() {
 
 async function failed({ error, sourceId }) {
   console.warn(error && error.message);
-  if (!error || error.name === "AbortError") return;
+  if (!error || error.name === "AbortError" || error.status === REPLACED) return;
   if (["vec", "cva", "img", "cia"].includes(sourceId) && error.url) {
     try {
       await ask(error.url);
