@@ -1,5 +1,6 @@
 """The front answers plain requests before the framework: the same bytes, found by another way."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geogrid._kernels import places
 from geogrid.api import lookup, tiles
 from geogrid.api.app import create_app
 from geogrid.api.deps import Dataset
@@ -79,6 +81,25 @@ def test_vertices_are_told_as_the_framework_tells_them(both, data):
     steps = np.array([[0, 0], [0, 1e-8], [-1e-8, 0]])
     for lon, lat in (vertices[:, None] + steps).reshape(-1, 2).tolist():
         same(both, f"/v1/locate?lon={lon:.8f}&lat={lat:.8f}&datum=cgcs2000", {})
+
+
+@given(
+    lon=st.from_regex(r"-?[0-9]{1,4}(\.[0-9]{0,18})?", fullmatch=True),
+    lat=st.decimals(-99, 99, places=12).map("{:f}".format),
+    name=st.sampled_from([*(datum.value for datum in Datum), "wgs", "wgs844", ""]),
+)
+def test_numbers_and_datums_are_read_as_python_reads_them(lon, lat, name):
+    values = np.array([datum.value.encode() for datum in Datum])
+    names = values.view(np.uint8).reshape(len(values), -1)
+    query = f"lat={lat}&datum={name}&lon={lon}".encode()
+    east, north, datum = places.plain(query, names)
+    if datum < 0:
+        digits = len(re.sub(r"\D", "", lon).lstrip("0"))
+        odd = re.fullmatch(r"-?\d{1,3}(\.\d{1,17})?", lon) is None
+        assert odd or digits > 15 or name not in [each.value for each in Datum]
+    else:
+        assert (east, north) == (float(lon), float(lat))
+        assert list(Datum)[datum].value == name
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from geogrid.locate import Located, Status
 from geogrid.locate.index import Index
 from geogrid.locate.locator import STATUS_TEXT
 
-_STATUSES = tuple(Status)
+_STATUSES, _DATUMS = tuple(Status), tuple(Datum)
 
 Ids: TypeAlias = list[str | int | None] | pa.ChunkedArray | None
 """What the caller calls the positions of a batch."""
@@ -79,10 +79,6 @@ class Answers:
         self._tails = {
             datum: b',"datum":"%s",%s' % (datum.value.encode(), info[1:]) for datum in Datum
         }
-        self._ends = {
-            datum: (HEIGHTS[datum], np.frombuffer(tail, np.uint8))
-            for datum, tail in self._tails.items()
-        }
         self._room = longest + max(map(len, self._tails.values()))
         texts = (STATUS_TEXT, index.grid_codes[:-1], index.codes[:-1])
         plain = [np.append(np.char.encode(each, "ascii"), b"") for each in texts]
@@ -91,32 +87,45 @@ class Answers:
 
     def __getstate__(self) -> dict[str, object]:
         """Leave compiled code behind: it is found again where this is read."""
-        compiled_code = ("_city", "_place")
+        compiled_code = ("_city", "_answer", "_place")
         return {name: value for name, value in vars(self).items() if name not in compiled_code}
 
-    def place(self, lon: float, lat: float, datum: Datum) -> tuple[bytes, Status, bool]:
-        """Find one position and measure to its border, in microseconds.
+    def to_query(self, query: bytes) -> tuple[bytearray, Status, bool] | None:
+        """Answer a plain query as `place` does, in microseconds; None for any other.
+
+        Plain is: `lon`, `lat` and `datum`, once each, nothing escaped, up to 15 digits.
+        """
+        out = bytearray(self._room)
+        size, status, on_edge = self._answer(query, self._city, out)
+        return (out[:size], _STATUSES[status], on_edge) if size else None
+
+    def place(self, lon: float, lat: float, datum: Datum) -> tuple[bytearray, Status, bool]:
+        """Find one position and measure to its border.
 
         Returns
         -------
         answer, status, on_edge
             A `models.Place` as JSON, if the status is hit or outside.
         """
-        height, tail = self._ends[datum]
-        out = np.empty(self._room, np.uint8)
-        size, status, on_edge = self._place(lon, lat, height, self._city, tail, out)
-        return out[:size].tobytes(), _STATUSES[status], on_edge
+        out = bytearray(self._room)
+        size, status, on_edge = self._place(lon, lat, _DATUMS.index(datum), self._city, out)
+        return out[:size], _STATUSES[status], on_edge
 
     @cached_property
     def _city(self) -> places.City:
-        index = self._index
-        return places.city(index.box, index.cells, index.borders, self._texts)
+        index, ends = self._index, [self._tails[datum] for datum in _DATUMS]
+        names = _as_bytes(np.array([datum.value for datum in _DATUMS]))
+        heights = np.array([HEIGHTS[datum] for datum in _DATUMS])
+        datums = places.Datums(names, heights, *_side_by_side(ends))
+        return places.city(index.box, index.cells, index.borders, self._texts, datums)
+
+    @cached_property
+    def _answer(self) -> Callable[..., Any]:
+        return compiled(places.answer, b"", self._city, bytearray(self._room))
 
     @cached_property
     def _place(self) -> Callable[..., Any]:
-        height, tail = self._ends[Datum.WGS84]
-        out = np.empty(self._room, np.uint8)
-        return compiled(places.place, 0.0, 0.0, height, self._city, tail, out)
+        return compiled(places.place, 0.0, 0.0, 0, self._city, bytearray(self._room))
 
     def columns(self, found: Located, ids: Ids, datum: Datum) -> bytes:
         """Return a batch as `models.Places`, as JSON."""
@@ -183,12 +192,17 @@ def _texts_of_units(edition: Edition, index: Index) -> tuple[places.Texts, int]:
     names = map(orjson.dumps, edition.units["microgrid"]["name"].tolist())
     pairs = chain(zip(own, names, strict=True), zip(grids, _chains(edition, index), strict=True))
     texts = list(chain.from_iterable(pairs))
-    sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+    blob, starts = _side_by_side(texts)
+    sizes = np.diff(starts)
     own_sizes, grid_sizes = sizes[: 2 * len(own)], sizes[2 * len(own) :]
     room = places.ROOM + 6 * int(own_sizes.max()) + 2 * int(grid_sizes.max())
-    blob = np.frombuffer(b"".join(texts), np.uint8)
-    starts = np.append(0, np.cumsum(sizes))
     return places.Texts(blob, starts, index.arrays["microgrid_parents"]), room
+
+
+def _side_by_side(texts: list[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return texts as one, and where each begins and the last ends."""
+    sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+    return np.frombuffer(b"".join(texts), np.uint8), np.append(0, np.cumsum(sizes))
 
 
 def _chains(edition: Edition, index: Index) -> list[bytes]:

@@ -20,7 +20,7 @@ Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 _STATIC = "/static/"
 
-Whole: TypeAlias = tuple[Headers, bytes]
+Whole: TypeAlias = tuple[Headers, bytes | bytearray]
 """Headers, but for its length, and body of an answer with status 200."""
 
 AtOnce: TypeAlias = Callable[[bytes], bytes | None]

@@ -21,6 +21,7 @@ import random
 import re
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
@@ -58,6 +59,9 @@ _UPLOADS = jobs.PATH
 
 _BODIES = 64
 """As many bodies of the largest size are held at once, by all requests together."""
+
+_IDS = 256
+"""Names of requests that are made at once."""
 
 _FRAMES = 5
 """Calls that are told of an error that no handler knows; those above are the framework's."""
@@ -210,9 +214,8 @@ class _Passage:
             self.id = _new_id()
         self.status, self.bytes_sent = 200, len(body)
         self._note(data)
-        return b"%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n%b" % (
-            guard.lines(headers), len(body), self.id.encode(), body,
-        )  # fmt: skip
+        named = (guard.lines(headers), _before_id(len(body)), self.id.encode(), b"\r\n\r\n", body)
+        return b"".join(named)
 
     def may_pass_again(self) -> bool:
         """Say whether requests with this head are let in, whatever short query they have."""
@@ -306,7 +309,7 @@ class _Passage:
         given, body = whole
         headers = [*given, (b"content-length", b"%d" % len(body))]
         start: Message = {"type": "http.response.start", "status": 200, "headers": headers}
-        end: Message = {"type": "http.response.body", "body": body}
+        end: Message = {"type": "http.response.body", "body": bytes(body)}
         if self.guard.origins:
             await self.send(start)
             await self.send(end)
@@ -394,11 +397,11 @@ class _Passage:
         route, status = scope["state"].get("route") or self._route(), self.status or _CLIENT_GONE
         seconds, who = time.perf_counter() - self.began, self.key.name if self.key else ""
         guard.metrics.request(method, route, status, seconds)
-        guard.journal.note(
-            f'"method":"{method}","route":"{route}","status":{status},"ms":{seconds * 1000:.2f},'
-            f'"bytes":{self.bytes_sent},"id":"{self.id}","key":"{who}",'
-            f'"revision":"{data.revision[:12]}"'
-        )
+        entry = (
+            time.time(), method, route, status, seconds,
+            self.bytes_sent, self.id, who, data.revision,
+        )  # fmt: skip
+        guard.journal.note(entry)
 
     def _route(self) -> str:
         """Return the template of the framework's route."""
@@ -469,9 +472,20 @@ async def _nowhere(message: Message) -> None:
     raise NotImplementedError  # and is returned, not sent
 
 
-def _new_id() -> str:
-    """Return a name for a request; nobody gains by guessing one."""
-    return f"{random.getrandbits(64):016x}"
+def _ids() -> Iterator[str]:
+    """Yield names for requests; nobody gains by guessing one."""
+    while True:
+        text = random.randbytes(_IDS * 8).hex()
+        yield from (text[k : k + 16] for k in range(0, len(text), 16))
+
+
+_new_id = _ids().__next__
+
+
+@lru_cache(4_096)
+def _before_id(n_bytes: int) -> bytes:
+    """Return the headers of an answer of so many bytes that end it, up to its id."""
+    return b"content-length: %d\r\nx-request-id: " % n_bytes
 
 
 @lru_cache(64)

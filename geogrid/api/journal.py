@@ -2,8 +2,8 @@
 
 A line tells when, which route by its template, how it ended, how long it took, and who asked by the
 name of the key. It has no address of the caller, no path, no query and no header, and so neither
-coordinates nor keys nor names. Lines are gathered and written five times a second: one by one they
-would cost as much as a look-up.
+coordinates nor keys nor names. Lines are made a hundred at a time and written five times a second:
+one by one they would cost as much as a look-up.
 """
 
 import asyncio
@@ -11,13 +11,18 @@ import logging
 import os
 import sys
 import time
+from typing import TypeAlias
 
 _FLUSH_SECONDS = 0.2
-_TICK = 0.001
-"""Seconds for which the time of a line is not written anew."""
+_AT_ONCE = 100
+"""Lines made at once: a fifth of a millisecond."""
 
 _MOST_LINES = 5_000
 """Lines gathered before they are written at once."""
+
+Entry: TypeAlias = tuple[float, str, str, int, float, int, str, str, str]
+"""Time of the end, method, route, status, seconds, bytes, request id, key and revision; texts in
+which JSON has nothing to escape."""
 
 logger = logging.getLogger(__name__)
 
@@ -28,28 +33,29 @@ class Journal:
     def __init__(self, target: str) -> None:
         """Take where to write; nothing is opened yet."""
         self._target = target
+        self._entries: list[Entry] = []
         self._lines: list[str] = []
-        self._since, self._stamp = 0.0, ""
+        self._second, self._text = 0, ""
+        self._awaited = False
         self._broken = False
 
-    def note(self, members: str) -> None:
-        """Note an answer: members of a JSON object, without the time.
-
-        Written by hand, of texts in which JSON has nothing to escape: 1 µs in place of 4.
-        """
+    def note(self, entry: Entry) -> None:
+        """Note an answer."""
         if not self._target:
             return
-        if not self._lines:
+        self._entries.append(entry)
+        if len(self._entries) >= _AT_ONCE:
+            self._make_lines()
+            if len(self._lines) >= _MOST_LINES:
+                self.flush()
+        if not self._awaited:
+            self._awaited = True
             asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
-        now = time.time()
-        if not 0 <= now - self._since < _TICK:
-            self._since, self._stamp = now, _stamp(now)
-        self._lines.append(f"{self._stamp}{members}}}\n")
-        if len(self._lines) >= _MOST_LINES:
-            self.flush()
 
     def flush(self) -> None:
         """Write what was gathered; a full disk stops the log, not the service."""
+        self._awaited = False
+        self._make_lines()
         text, self._lines = "".join(self._lines), []
         if not text:
             return
@@ -67,11 +73,21 @@ class Journal:
         else:
             self._broken = False
 
+    def _make_lines(self) -> None:
+        """Write out by hand: 1 µs a line, where a library takes 4."""
+        entries, self._entries = self._entries, []
+        for at, method, route, status, seconds, size, name, key, revision in entries:
+            self._lines.append(
+                f'{{"time":"{self._time(at)}","method":"{method}","route":"{route}",'
+                f'"status":{status},"ms":{seconds * 1000:.2f},"bytes":{size},"id":"{name}",'
+                f'"key":"{key}","revision":"{revision[:12]}"}}\n'
+            )
 
-def _stamp(now: float) -> str:
-    """Return the beginning of a line: the time, to milliseconds."""
-    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-    return f'{{"time":"{text}.{int(now % 1 * 1000):03d}Z",'
+    def _time(self, at: float) -> str:
+        whole = int(at)
+        if whole != self._second:
+            self._second, self._text = whole, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+        return f"{self._text}.{int((at - whole) * 1000):03d}Z"
 
 
 def _private(path: str, flags: int) -> int:

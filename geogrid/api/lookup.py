@@ -38,7 +38,7 @@ async def locate(
     xy = np.array([[asked.lon, asked.lat]])
     found = data.locator.locate(xy, datum=asked.datum, edges=True)
     status = Status(str(found.status[0]))
-    counters.position(status.value, on_edge=bool(found.on_edge[0]))
+    counters.position(status, on_edge=bool(found.on_edge[0]))
     require_position(found, asked)
     response.raw_headers += data.answers.headers[1:]
     return Place(
@@ -64,11 +64,22 @@ def require_position(found: Located, asked: Asked) -> None:
         raise Problem(422, status.value, found.reason(0), found.reason(0, "zh"), field=field)
 
 
-def locate_quickly(data: Dataset, query: bytes, counters: Metrics) -> bytes | None:
+def locate_quickly(data: Dataset, query: bytes, counters: Metrics) -> bytearray | None:
     """Answer a plain query as `locate` does, byte for byte; None for any other query.
 
     Plain is: `lon`, `lat` and `datum`, once each, nothing escaped, a position that can be right.
     """
+    found = data.answers.to_query(query) or _of_many_digits(data, query)
+    if found is None:
+        return None
+    answer, status, on_edge = found
+    if status not in ANSWERED:
+        return None
+    counters.position(status, on_edge=on_edge)
+    return answer
+
+
+def _of_many_digits(data: Dataset, query: bytes) -> tuple[bytearray, Status, bool] | None:
     plain = _PLAIN.fullmatch(query)
     if plain is None:
         return None
@@ -76,11 +87,7 @@ def locate_quickly(data: Dataset, query: bytes, counters: Metrics) -> bytes | No
     datum = _DATUMS.get(name)
     if lon is None or lat is None or datum is None:
         return None
-    answer, status, on_edge = data.answers.place(float(lon), float(lat), datum)
-    if status not in ANSWERED:
-        return None
-    counters.position(status.value, on_edge=on_edge)
-    return answer
+    return data.answers.place(float(lon), float(lat), datum)
 
 
 def _name(data: Dataset, row: int) -> str | None:

@@ -41,6 +41,9 @@ class Status(enum.StrEnum):
     OUT_OF_RANGE = "out_of_range"
     SWAPPED = "swapped"
 
+    __hash__ = str.__hash__
+    """As that of the text which it equals."""
+
 
 STATUS_TEXT = np.array([status.value for status in Status])
 _OUTSIDE, _OUT_OF_RANGE, _SWAPPED = kernels.OUTSIDE, kernels.OUT_OF_RANGE, kernels.SWAPPED
