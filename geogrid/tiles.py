@@ -93,6 +93,10 @@ class TileSet:
         self._layers = _layers(levels, ends)
         self._labelled = [_last_row(LABEL_MIN_ZOOMS, ends, z) for z in range(MAX_ZOOM + 1)]
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leave compiled code behind: it is found again where this is read."""
+        return {name: value for name, value in vars(self).items() if name != "_encode"}
+
     def encode(self, z: int, x: int, y: int) -> bytes:
         """Return the tile, uncompressed; empty where no unit is.
 

@@ -114,7 +114,8 @@ class Answers:
     @cached_property
     def _city(self) -> places.City:
         index, ends = self._index, [self._tails[datum] for datum in _DATUMS]
-        names = _as_bytes(np.array([datum.value for datum in _DATUMS]))
+        values = np.array([datum.value.encode() for datum in _DATUMS])
+        names = values.view(np.uint8).reshape(len(values), -1)
         heights = np.array([HEIGHTS[datum] for datum in _DATUMS])
         datums = places.Datums(names, heights, *_side_by_side(ends))
         return places.city(index.box, index.cells, index.borders, self._texts, datums)
