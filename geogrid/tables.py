@@ -305,7 +305,7 @@ def detect_encoding(path: Path) -> str:
                 raise DataError(f"{path} is empty.", f"{path} 是空文件。")
             for magic, (what, zh) in _NOT_TEXT.items():
                 if first.startswith(magic):
-                    raise DataError(f"{path} is {what}", f"{path} 是{zh}")
+                    raise DataError(f"{path} is {what}", f"{path} 是 {zh}")
             bad = _first_undecodable(file, "utf-8")
             if bad is None:
                 return "utf-8-sig" if first.startswith(_BOM) else "utf-8"

@@ -2,7 +2,7 @@
 
 import html
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import orjson
@@ -29,11 +29,18 @@ MAX_LIMIT, DEFAULT_LIMIT = Limits().page, 100
 _ZIP_BEYOND = 1_000
 """Bytes."""
 
+_SCHEMA = "application/schema+json"
+
 _VARY = "Accept, Accept-Encoding, Accept-Language"
 
 _KINDS = {"text": {"type": "string"}, "integer": {"type": "integer"}, "real": {"type": "number"}}
 
 router = APIRouter(tags=["features"])
+
+
+def _answered_as(kind: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {kind: {"schema": {"type": "object"}}}}}
+
 
 Level = Annotated[
     str,
@@ -114,7 +121,9 @@ def collection(level: Level, request: Request, data: Data, f: Format = "") -> Re
     return docs.as_json(_description(request, data, level))
 
 
-@router.get("/collections/{level}/queryables")
+@router.get(
+    "/collections/{level}/queryables", response_class=Response, responses=_answered_as(_SCHEMA)
+)
 def queryables(level: Level, request: Request, data: Data, f: Format = "") -> Response:
     """List the properties that can be filtered by (JSON Schema)."""
     _collection(data, level)
@@ -135,10 +144,12 @@ def queryables(level: Level, request: Request, data: Data, f: Format = "") -> Re
         "properties": listed,
         "additionalProperties": False,
     }
-    return docs.as_json(content, "application/schema+json")
+    return docs.as_json(content, _SCHEMA)
 
 
-@router.get("/collections/{level}/items")
+@router.get(
+    "/collections/{level}/items", response_class=Response, responses=_answered_as(docs.GEOJSON)
+)
 def items(
     level: Level, request: Request, data: Data, config: Config, asked: Annotated[Asked, Query()]
 ) -> Response:
@@ -161,7 +172,11 @@ def items(
     return answer
 
 
-@router.get("/collections/{level}/items/{code}")
+@router.get(
+    "/collections/{level}/items/{code}",
+    response_class=Response,
+    responses=_answered_as(docs.GEOJSON),
+)
 def item(
     level: Level, code: str, request: Request, data: Data, crs: Text = CRS84, f: Format = ""
 ) -> Response:
@@ -328,7 +343,7 @@ def _description(request: Request, data: Dataset, level: str) -> dict[str, objec
         link(
             f"{base}/queryables",
             "http://www.opengis.net/def/rel/ogc/1.0/queryables",
-            "application/schema+json",
+            _SCHEMA,
             "Queryables",
         ),
     ]
