@@ -225,8 +225,10 @@ def _polygons(
         n_units = _last_row(MIN_ZOOMS, ends, z)
         if not n_units:
             continue
-        snapped = z >= _SNAP_ZOOM
-        snaps = snapping.snap(world, *near, scale) if snapped else rounding.NO_SNAPS
+        snapped, snaps = z >= _SNAP_ZOOM, rounding.NO_SNAPS
+        if snapped:
+            near = snapping.nearer(world, *near, 1 / scale) if z > _SNAP_ZOOM else near
+            snaps = snapping.snap(world, *near, scale)
         rings = rounding.round_rings(world, starts, shells, firsts[: n_units + 1], snaps, scale)
         yield (
             z,

@@ -144,6 +144,12 @@ def test_every_edge_of_a_border_gets_all_vertices_near_it():
                 expected.add((k, float(x), float(y)))
     assert found == expected
     assert len({k for k, *_ in expected} & set(range(24, 32))) > 3
+    for nearer in (snapping.nearer, snapping.nearer.py_func):
+        kept = np.column_stack(nearer(world, edges, vertices, 0.75)).tolist()
+        fresh = np.column_stack(snapping.near_edges(world, np.arange(0, len(world) + 1, 4), 0.75))
+        assert 3 < len(kept) < len(found)
+        places = [{(k, *world[v].tolist()) for k, v in pairs} for pairs in (kept, fresh.tolist())]
+        assert places[0] == places[1]
 
 
 @pytest.mark.parametrize("compiled", [True, False])

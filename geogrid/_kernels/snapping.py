@@ -75,7 +75,6 @@ def _list_near(
     p, q = (k, k + 1) if world[k, 0] <= world[k + 1, 0] else (k + 1, k)
     ax, ay, bx, by = world[p, 0], world[p, 1], world[q, 0], world[q, 1]
     dx, dy = bx - ax, by - ay
-    reach = (dx + abs(dy)) * width
     low, high = min(ay, by) - width, max(ay, by) + width
     first = max(int((ax - width - west) / cells.size), 0)
     last = min(int((bx + width - west) / cells.size), columns - 1)
@@ -93,9 +92,7 @@ def _list_near(
             for item in range(cells.firsts[cell], cells.ends[cell]):
                 v = cells.items[item]
                 x, y = world[v, 0], world[v, 1]
-                if x < ax - width or x > bx + width or y < low or y > high:
-                    continue
-                if abs(dx * (y - ay) - dy * (x - ax)) > reach:
+                if not _is_near(world, k, x, y, width):
                     continue
                 if (x == ax and y == ay) or (x == bx and y == by):
                     continue
@@ -103,6 +100,19 @@ def _list_near(
                 found[n, 0], found[n, 1] = k, v
                 n += 1
     return found, n
+
+
+@njit(cache=True, nogil=True)
+def nearer(
+    world: NDArray[np.float64], edges: NDArray[np.int32], vertices: NDArray[np.int32], width: float
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return those of edges and vertices near them that `near_edges` gives for a smaller width."""
+    kept, n = np.empty((len(edges), 2), np.int32), 0
+    for i in range(len(edges)):
+        k, v = edges[i], vertices[i]
+        kept[n, 0], kept[n, 1] = k, v
+        n += _is_near(world, k, world[v, 0], world[v, 1], width)
+    return kept[:n, 0].copy(), kept[:n, 1].copy()
 
 
 @njit(cache=True, nogil=True)
@@ -153,6 +163,18 @@ def snap(
             points[at, 0], points[at, 1], places[at], found[n] = x, y, place, k
             n += 1
     return Snaps(found[:n].copy(), points[:n].copy())
+
+
+@njit(cache=True, nogil=True)
+def _is_near(world: NDArray[np.float64], k: int, x: float, y: float, width: float) -> bool:
+    """Tell whether a place is nearer to edge `k` than `width` on both axes."""
+    ax, ay, bx, by = world[k, 0], world[k, 1], world[k + 1, 0], world[k + 1, 1]
+    if x < min(ax, bx) - width or x > max(ax, bx) + width:
+        return False
+    if y < min(ay, by) - width or y > max(ay, by) + width:
+        return False
+    dx, dy = bx - ax, by - ay
+    return abs(dx * (y - ay) - dy * (x - ax)) <= (abs(dx) + abs(dy)) * width
 
 
 @njit(cache=True, nogil=True)
