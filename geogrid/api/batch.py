@@ -123,7 +123,9 @@ def _forms(request: Request) -> tuple[str, str]:
     return kind, answer
 
 
-def _answer(data: Dataset, body: bytes, wanted: _Wanted) -> tuple[bytes, Mapping[str, int], int]:
+def _answer(
+    data: Dataset, body: bytes, wanted: _Wanted
+) -> tuple[bytes | memoryview, Mapping[str, int], int]:
     """Return an answer, how many positions have each status, and how many lie on an edge."""
     if wanted.kind == CSV:
         with tempfile.TemporaryDirectory(prefix="geogrid-batch-") as folder:
@@ -146,7 +148,9 @@ def _answer(data: Dataset, body: bytes, wanted: _Wanted) -> tuple[bytes, Mapping
     return _written(data, found, batch, (wanted.answer, datum)), statuses, int(found.on_edge.sum())
 
 
-def _written(data: Dataset, found: Located, batch: Batch, how: tuple[str, Datum]) -> bytes:
+def _written(
+    data: Dataset, found: Located, batch: Batch, how: tuple[str, Datum]
+) -> bytes | memoryview:
     answers, (answer, datum) = data.answers, how
     if answer == ARROW:
         return answers.arrow(found, batch.ids, datum)
