@@ -269,23 +269,36 @@ def test_the_log_of_the_server_repeats_nothing_it_was_sent(service):
 
 
 def test_the_signal_to_stop_waits_for_requests_and_not_for_senders(toy_file):
-    """Requests in flight are answered, a stuck upload is not waited for, the end comes in time."""
+    """Requests in flight are answered, a stuck upload is not waited for, the end comes in time.
+
+    All but the last byte of each is sent, and taken, before the signal; patience is no part of it.
+    """
+    batch = json.dumps({"lon": [114.62] * 9_000, "lat": [33.62] * 9_000, "datum": "wgs84"})
+    head = "POST /v1/locate/batch HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    kind = f"Content-Type: application/json\r\nContent-Length: {len(batch)}\r\n\r\n"
+
+    async def begun(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"{head}{kind}{batch[:-1]}".encode())
+        await writer.drain()
+        return reader, writer
 
     async def run(service: Service) -> list[bytes]:
-        batch = json.dumps({"lon": [114.62] * 9_000, "lat": [33.62] * 9_000, "datum": "wgs84"})
-        head = "POST /v1/locate/batch HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-        whole = (
-            f"{head}Content-Type: application/json\r\nContent-Length: {len(batch)}\r\n\r\n{batch}"
-        )
         async with slow_bodies(service.port, 1):
-            asking = [asyncio.create_task(ask(service.port, whole.encode())) for _ in range(20)]
-            await asyncio.sleep(0.15)
+            pairs = await asyncio.gather(*(begun(service.port) for _ in range(20)))
+            assert b" 200 OK" in await ask(service.port, get("/healthz"))  # accepted in order
+            for _, writer in pairs:
+                writer.write(batch[-1:].encode())
             service.process.send_signal(signal.SIGTERM)
-            return await asyncio.gather(*asking)
+            answers = await asyncio.gather(*(reader.read() for reader, _ in pairs))
+            for _, writer in pairs:
+                writer.close()
+            return answers
 
-    with serving(toy_file, **LIMITS) as service:
-        began = time.monotonic()
+    patient = {"limits__wait_seconds": 20, "limits__body_seconds": 10}
+    with serving(toy_file, **LIMITS | patient) as service:
         answers = asyncio.run(run(service))
+        began = time.monotonic()
         service.process.wait(30)
         assert time.monotonic() - began < 30
     assert [answer[:12] for answer in answers] == [b"HTTP/1.1 200"] * 20
