@@ -18,6 +18,7 @@ from conftest import build_toy_edition
 from fastapi.testclient import TestClient
 
 from geogrid import store
+from geogrid.api import beside
 from geogrid.api.app import create_app
 from geogrid.api.beside import Builder
 from geogrid.api.deps import load
@@ -172,27 +173,41 @@ def test_a_dataset_built_in_another_process_answers_the_same(files):
     settings, builder = Settings(edition=files["old"]), Builder(rest_seconds=0.5)
     here, new = load(settings), builder.load(Settings(edition=files["new"]))
     (process,) = multiprocessing.active_children()
-    beside = builder.load(settings)
+    built = builder.load(settings)
     assert multiprocessing.active_children() == [process]
-    assert (new.edition.info.id, beside.edition.info.id) == ("new", "old")
+    assert (new.edition.info.id, built.edition.info.id) == ("new", "old")
     assert (
-        beside.revision
+        built.revision
         == here.revision
-        == Edition.of(beside.edition.info, beside.edition.units).info.digest
+        == Edition.of(built.edition.info, built.edition.units).info.digest
     )
     xy = np.random.default_rng(2).uniform([114.59, 33.59], [114.66, 33.66], (500, 2))
-    mine, other = (each.locator.locate(xy, datum="gcj02", edges=True) for each in (here, beside))
+    mine, other = (each.locator.locate(xy, datum="gcj02", edges=True) for each in (here, built))
     assert mine.microgrid_code.tolist() == other.microgrid_code.tolist()
     np.testing.assert_array_equal(mine.edge_m, other.edge_m)
     x, y = (to_world(xy[:1])[0] * (1 << 13)).astype(int).tolist()
-    assert beside.tiles.encode(13, x, y) == here.tiles.encode(13, x, y) != b""
+    assert built.tiles.encode(13, x, y) == here.tiles.encode(13, x, y) != b""
     for level, table in here.edition.units.items():
-        pd.testing.assert_frame_equal(table, beside.edition.units[level])
-    with TestClient(create_app(settings, dataset=beside)) as client:
+        pd.testing.assert_frame_equal(table, built.edition.units[level])
+    with TestClient(create_app(settings, dataset=built)) as client:
         for path in ("/v1/units/411601/children", "/v1/search?q=old4", "/tiles.json"):
             assert client.get(path).status_code == 200
     process.join(10)
     assert process.exitcode is not None
+
+
+@pytest.mark.parametrize("shape", [(5_000,), (2, 2_500)])
+def test_columns_of_texts_are_handed_over_in_shares(shape):
+    """Of no more than 2,000 texts; what holds anything else is left to pickle."""
+    texts = np.array(
+        [["", "第三网格", "411602"][k % 3] + "x" * (k % 7) for k in range(5_000)], object
+    )
+    work, (shares, size) = beside._reduced(texts.reshape(shape))
+    assert max(len(ends) for _, ends in shares) == 2_000
+    np.testing.assert_array_equal(work(shares, size), texts.reshape(shape))
+    texts[7] = None
+    for other in (texts, texts[:2_000], np.arange(5_000), "text"):
+        assert beside._reduced(other) is NotImplemented
 
 
 def test_a_large_edition_is_built_in_another_process(client, served, files, monkeypatch):

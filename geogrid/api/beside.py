@@ -3,7 +3,7 @@
 Reading and indexing 100,000 micro-grids in a thread stops all others for up to a second at a time:
 GEOS, GDAL and pandas hold the interpreter while they work. So a process of low priority builds the
 dataset and writes it to a file: arrays as they are, the rest pickled. The file is mapped here, not
-read; only the geometries are made anew, a thousand at a time. The file is a private one that has no
+read; only geometries and texts are made anew, some at a time. The file is a private one that has no
 name by the time it is used. The process stays for a while: a publisher often replaces more than one
 file, and to start it takes longer than to build a county.
 """
@@ -37,6 +37,9 @@ from geogrid.errors import DataError, GeogridError
 _ALIGNMENT = 64
 _SHARE = 200_000
 """Bytes of geometries that are made in one go: some milliseconds."""
+
+_TEXTS = 2_000
+"""Texts that are made in one go: half a millisecond."""
 
 _LOCK = type(threading.Lock())
 
@@ -137,12 +140,13 @@ def _hand_over(dataset: Dataset, path: Path) -> None:
             file.write(raw)
             end = -(-(end + raw.nbytes) // _ALIGNMENT) * _ALIGNMENT
         file.truncate(max(end, 1))
-    rest = path.with_name(f"{path.name}.rest")
-    rest.write_bytes(pickle.dumps((places, stream.getvalue())))
+    path.with_name(f"{path.name}.places").write_bytes(pickle.dumps(places))
+    path.with_name(f"{path.name}.rest").write_bytes(stream.getbuffer())
 
 
 def _taken_over(path: Path) -> Dataset:
-    places, rest = pickle.loads(path.with_name(f"{path.name}.rest").read_bytes())  # ours
+    places = pickle.loads(path.with_name(f"{path.name}.places").read_bytes())  # ours
+    rest = path.with_name(f"{path.name}.rest").read_bytes()
     with path.open("rb") as file:
         # A copy of what is written to, shared otherwise: kernels are compiled for arrays as they
         # were, and those that could be written to must still be.
@@ -181,7 +185,30 @@ class _Pickler(pickle.Pickler):
             return threading.Lock, ()
         if isinstance(obj, Imagery):
             return Imagery, (obj.path,)
+        return _reduced(obj)
+
+
+def _reduced(obj: Any) -> Any:
+    """Say how to make a long column of texts anew; leave all else to pickle."""
+    if not isinstance(obj, np.ndarray) or obj.dtype != object or obj.size <= _TEXTS:
         return NotImplemented
+    flat = obj.ravel().tolist()
+    if not all(type(each) is str for each in flat):
+        return NotImplemented
+    parts = [flat[at : at + _TEXTS] for at in range(0, len(flat), _TEXTS)]
+    shares = [("".join(part), np.cumsum([len(each) for each in part]).tolist()) for part in parts]
+    return _texts, (shares, obj.shape)
+
+
+def _texts(shares: list[tuple[str, list[int]]], shape: tuple[int, ...]) -> NDArray[np.object_]:
+    """Return texts of their sums, share by share: pickle would let nobody in before the last."""
+    made: list[str] = []
+    for text, ends in shares:
+        made += [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    found = np.empty(len(made), object)
+    for at in range(0, len(made), _TEXTS):
+        found[at : at + _TEXTS] = made[at : at + _TEXTS]
+    return found.reshape(shape)
 
 
 def _read_only(mapping: dict[Any, Any]) -> MappingProxyType[Any, Any]:

@@ -23,6 +23,7 @@ from geogrid.api.deps import Dataset, Served, load
 from geogrid.api.keys import Keyring
 from geogrid.api.metrics import Metrics
 from geogrid.api.settings import Settings
+from geogrid.edition import Edition
 from geogrid.errors import GeogridError
 
 _SMALL = 1_000
@@ -153,18 +154,25 @@ def _settle(
 
 
 def _let_go(dataset: Dataset) -> None:
-    """Free the geometries a share at a time, once the dataset is gone: all at once take 0.1 s."""
-    tables = dataset.edition.units.values()
-    kept = [each for table in tables for each in table.geometry.to_numpy().tolist()]
-    gone = weakref.ref(dataset)
+    """Free geometries and texts a share at a time, once the dataset is gone: at once, 0.2 s."""
+    held = [dataset]
 
     def work() -> None:
+        kept = _objects(held[0].edition)
+        gone = weakref.ref(held.pop())
         while gone() is not None:
             time.sleep(0.2)
         while kept:
             del kept[-_FREED_AT_ONCE:]
 
     threading.Thread(target=work, name="let go", daemon=True).start()
+
+
+def _objects(edition: Edition) -> list[object]:
+    """Return all that stands in columns of objects."""
+    tables = edition.units.values()
+    columns = [table[name].to_numpy() for table in tables for name in table]
+    return [each for column in columns if column.dtype == object for each in column.tolist()]
 
 
 def _stamp_of(paths: list[Path]) -> Stamp:
