@@ -542,6 +542,7 @@ def test_cell_index_equals_python_and_brute_force():
 def test_rings_of_any_length_are_measured_to_their_end(n):
     """A round ring about a small one, against GEOS in a plane of the same scale."""
     turn, of = np.linspace(0, 2 * np.pi, n, endpoint=False), 30
+    turn = np.append(turn, turn[-1])  # a vertex that is repeated
     outer = np.stack([np.cos(turn), np.sin(turn)], 1) * 900_000 + 1_000_000
     inner = np.array([[0, 0], [9_000, 2_000], [3_000, 8_000]]) + 1_000_000
     rings = [np.vstack([ring, ring[:1]]).astype(np.int32) for ring in (outer, inner)]

@@ -167,12 +167,16 @@ def metres_per_step(y: int) -> tuple[float, float]:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _squared(ax: float, ay: float, dx: float, dy: float) -> float:
-    """Return the squared distance from the origin to the edge from (ax, ay) over (dx, dy)."""
-    t = -(ax * dx + ay * dy) / (dx * dx + dy * dy)
+    """Return the squared distance from the origin to the edge from (ax, ay) over (dx, dy).
+
+    Infinite for one without a length: its vertex belongs to other edges.
+    """
+    length = dx * dx + dy * dy
+    t = -(ax * dx + ay * dy) / length
     t = 0.0 if t < 0.0 else t  # as a choice, of which a long loop makes no branch
     t = 1.0 if t > 1.0 else t
     x, y = ax + t * dx, ay + t * dy
-    return x * x + y * y
+    return x * x + y * y if length > 0.0 else np.inf
 
 
 @njit(cache=True, nogil=True)
@@ -203,7 +207,7 @@ def _square(xs: NDArray[np.float64], ys: NDArray[np.float64], squares: NDArray[n
 
 @njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
 def _least(values: NDArray[np.float64]) -> float:
-    """Return the least of values of which none is NaN: no edge of a coverage lacks a length."""
+    """Return the least of values of which none is NaN."""
     least = np.inf
     for value in values:
         least = value if value < least else least
