@@ -173,7 +173,7 @@ def test_what_is_not_there_is_told_with_what_is(client, path, known):
 def test_another_method_is_told_with_those_there_are(client):
     response = client.put("/v1/jobs/x")
     problem = problem_of(response)
-    assert (problem["status"], response.headers["allow"]) == (405, "DELETE, GET")
+    assert (problem["status"], response.headers["allow"]) == (405, "DELETE, GET, HEAD")
     assert "DELETE, GET" in problem["detail"]
     assert "DELETE, GET" in problem["detail_zh"]
 

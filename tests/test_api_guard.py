@@ -634,3 +634,18 @@ def test_a_head_that_was_let_in_is_judged_again_for_each_query(data, secrets):
     assert at_once(query) is None
     assert app.at_once(dict(scope, method="POST")) is None
     assert app.at_once(dict(scope, path="/healthz")) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/healthz", "/v1/units/4116", "/v1/locate?lon=114.62&lat=33.62&datum=wgs84", "/tiles.json",
+        "/static/app.js", "/v1/nothing",
+    ],
+)  # fmt: skip
+def test_head_is_get_without_the_body(client, path):
+    got, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    for each in (got, head):
+        each.headers.pop("x-request-id")
+    assert head.headers == got.headers

@@ -76,7 +76,7 @@ def test_another_method_or_path_is_a_problem(client, method, path, status):
 
 
 def test_a_wrong_method_is_told_all_that_are_right(client):
-    assert client.patch("/v1/jobs/x").headers["allow"] == "DELETE, GET"
+    assert client.patch("/v1/jobs/x").headers["allow"] == "DELETE, GET, HEAD"
 
 
 def test_every_error_is_described_as_what_it_is(client):

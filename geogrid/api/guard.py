@@ -141,17 +141,19 @@ class Guard:
 
 
 class _Passage:
-    """One request on its way through the guard."""
+    """One request on its way through the guard; HEAD is GET without the body."""
 
     __slots__ = (
         "began", "body", "bytes_held", "bytes_sent", "gone", "guard", "headers", "id", "key",
-        "late", "named", "public", "receive_more", "room", "scope", "send_on", "slots", "started",
-        "status",
+        "late", "method", "named", "public", "receive_more", "room", "scope", "send_on", "slots",
+        "started", "status",
     )  # fmt: skip
 
     def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
         self.began = time.perf_counter()
-        self.guard, self.scope, self.receive_more, self.send_on = guard, scope, receive, send
+        self.guard, self.receive_more, self.send_on = guard, receive, send
+        self.method = scope["method"]
+        self.scope = {**scope, "method": "GET"} if self.method == "HEAD" else scope
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         given = self.headers.get(b"x-request-id")
         self.named = given is not None and _SANE_ID.fullmatch(given) is not None
@@ -244,6 +246,8 @@ class _Passage:
             self._add_headers(message)
             if self.slots is self.guard.slots and self.late is None:
                 self._leave_place()  # who reads an answer slowly holds no worker
+        elif self.method == "HEAD":
+            message["body"] = b""
         else:
             self.bytes_sent += len(message.get("body", b""))
         await self.send_on(message)
@@ -310,7 +314,7 @@ class _Passage:
         headers = [*given, (b"content-length", b"%d" % len(body))]
         start: Message = {"type": "http.response.start", "status": 200, "headers": headers}
         end: Message = {"type": "http.response.body", "body": bytes(body)}
-        if self.guard.origins:
+        if self.guard.origins or self.method == "HEAD":
             await self.send(start)
             await self.send(end)
             return
@@ -393,7 +397,7 @@ class _Passage:
 
     def _note(self, data: Dataset) -> None:
         scope, guard = self.scope, self.guard
-        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        method = self.method if self.method in _METHODS else "OTHER"
         route, status = scope["state"].get("route") or self._route(), self.status or _CLIENT_GONE
         seconds, who = time.perf_counter() - self.began, self.key.name if self.key else ""
         guard.metrics.request(method, route, status, seconds)

@@ -345,11 +345,12 @@ def _field_name(code: str, place: tuple[str | int, ...]) -> str:
 def _allowed(scope: Scope) -> list[str]:
     """Return the methods of all routes of a path; the framework names those of the first."""
     routes = [each for each in scope["app"].routes if not isinstance(each, Mount)]
-    return [
+    methods = [
         method
-        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
         if any(each.matches({**scope, "method": method})[0] is Match.FULL for each in routes)
     ]
+    return sorted([*methods, "HEAD"]) if "GET" in methods else methods
 
 
 def _on_http_error(request: Request, error: Exception) -> JSONResponse:
