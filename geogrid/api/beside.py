@@ -36,8 +36,8 @@ from geogrid.errors import DataError, GeogridError
 
 _ALIGNMENT = 64
 _SHARE = 20_000
-"""Bytes of geometries that are made in one go: with ten times as many, the slowest look-up in a hundred
-beside it takes a third longer."""
+"""Bytes of geometries that are made in one go: with ten times as many, the slowest look-up in a
+hundred beside it takes a third longer."""
 
 _TEXTS = 2_000
 """Texts that are made in one go: half a millisecond."""
