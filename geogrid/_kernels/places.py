@@ -14,16 +14,12 @@ from numpy.typing import NDArray
 
 from geogrid._kernels.cells import Cells
 from geogrid._kernels.locate import Borders, place_one
-from geogrid._kernels.messages import copy_bytes
-from geogrid._kernels.records import decimal
+from geogrid._kernels.messages import copy_bytes, copy_part
+from geogrid._kernels.records import decimal, number
 
 _ZERO, _NINE, _POINT, _MINUS, _AND = 48, 57, 46, 45, 38
 
-_EXACT = 1 << 53
-"""Whole numbers below it, and powers of ten up to the 22nd, are exact, and so their quotient is the
-number nearest to the decimals: what `float` gives."""
-
-_POWERS = np.array([10.0**k for k in range(18)])
+_MOST_DECIMALS = 17
 
 
 def _text(said: bytes) -> NDArray[np.uint8]:
@@ -111,8 +107,8 @@ def answer(query: bytes, city: City, room: bytearray) -> tuple[int, int, bool]:
     Returns
     -------
     bytes, status, on-edge
-        No bytes if the query is not of this kind, or a number has so many digits that it takes
-        more to find the nearest to it.
+        No bytes if the query is not of this kind, or it is not certain which float is nearest to a
+        number.
     """
     lon, lat, datum = plain(query, city.datums.names)
     if datum < 0:
@@ -168,26 +164,28 @@ def _name(query: bytes, at: int, names: NDArray[np.uint8]) -> tuple[int, int]:
 def _number(query: bytes, at: int) -> tuple[float, int]:
     """Return the number that stands there, and the place behind it; -1 if it is not plain.
 
-    Plain is a sign or none, one to three digits, and perhaps a point and more digits.
+    Plain is a sign or none, one to three digits, and perhaps a point and up to 17 digits more.
     """
-    negative = at < len(query) and query[at] == _MINUS
-    at += negative
-    first, whole, digits, decimals = at, 0, np.int64(0), 0
-    while at < len(query) and _ZERO <= query[at] <= _NINE and digits < _EXACT:
-        digits, at = 10 * digits + query[at] - _ZERO, at + 1
-    whole = at - first
+    start = at
+    at += at < len(query) and query[at] == _MINUS
+    whole = _digits(query, at)
+    at += whole
+    decimals = 1
     if at < len(query) and query[at] == _POINT:
+        decimals = _digits(query, at + 1)
+        at += 1 + decimals
+    value, certain = number(query, start, at)
+    plain = 1 <= whole <= 3 and 1 <= decimals <= _MOST_DECIMALS and certain
+    return value, at if plain else -1
+
+
+@njit(cache=True, nogil=True)
+def _digits(query: bytes, at: int) -> int:
+    """Return how many digits stand there."""
+    start = at
+    while at < len(query) and _ZERO <= query[at] <= _NINE:
         at += 1
-        first = at
-        while at < len(query) and _ZERO <= query[at] <= _NINE and digits < _EXACT:
-            digits, at = 10 * digits + query[at] - _ZERO, at + 1
-        decimals = at - first
-        if decimals == 0:
-            return np.nan, -1
-    if not 1 <= whole <= 3 or digits >= _EXACT or decimals >= len(_POWERS):
-        return np.nan, -1
-    value = np.float64(digits) / _POWERS[decimals]
-    return (-value if negative else value), at
+    return at - start
 
 
 @njit(cache=True, nogil=True)
@@ -230,10 +228,10 @@ def place(lon: float, lat: float, datum: int, city: City, room: bytearray) -> tu
     at = copy_bytes(out, at, _BESIDE_NAME)
     at = _unit_text(out, at, texts, 2 * beside + 1) if beside >= 0 else copy_bytes(out, at, _NULL)
     starts = city.datums.starts
-    end = city.datums.ends[starts[datum] : starts[datum + 1]]
-    return copy_bytes(out, at, end), status, on_edge
+    at = copy_part(out, at, city.datums.ends, starts[datum], starts[datum + 1])
+    return at, status, on_edge
 
 
 @njit(cache=True, nogil=True)
 def _unit_text(out: NDArray[np.uint8], at: int, texts: Texts, k: int) -> int:
-    return copy_bytes(out, at, texts.blob[texts.starts[k] : texts.starts[k + 1]])
+    return copy_part(out, at, texts.blob, texts.starts[k], texts.starts[k + 1])

@@ -87,29 +87,22 @@ class Answers:
 
     def __getstate__(self) -> dict[str, object]:
         """Leave compiled code behind: it is found again where this is read."""
-        compiled_code = ("_city", "_answer", "_place")
+        compiled_code = ("_city", "_answer")
         return {name: value for name, value in vars(self).items() if name not in compiled_code}
 
     def to_query(self, query: bytes) -> tuple[bytearray, Status, bool] | None:
-        """Answer a plain query as `place` does, in microseconds; None for any other.
+        """Find one position and measure to its border, in microseconds, if the query is plain.
 
-        Plain is: `lon`, `lat` and `datum`, once each, nothing escaped, up to 15 digits.
-        """
-        out = bytearray(self._room)
-        size, status, on_edge = self._answer(query, self._city, out)
-        return (out[:size], _STATUSES[status], on_edge) if size else None
-
-    def place(self, lon: float, lat: float, datum: Datum) -> tuple[bytearray, Status, bool]:
-        """Find one position and measure to its border.
+        Plain is: `lon`, `lat` and `datum`, once each, nothing escaped.
 
         Returns
         -------
         answer, status, on_edge
-            A `models.Place` as JSON, if the status is hit or outside.
+            A `models.Place` as JSON, if the status is hit or outside. None for any other query.
         """
         out = bytearray(self._room)
-        size, status, on_edge = self._place(lon, lat, _DATUMS.index(datum), self._city, out)
-        return out[:size], _STATUSES[status], on_edge
+        size, status, on_edge = self._answer(query, self._city, out)
+        return (out[:size], _STATUSES[status], on_edge) if size else None
 
     @cached_property
     def _city(self) -> places.City:
@@ -123,10 +116,6 @@ class Answers:
     @cached_property
     def _answer(self) -> Callable[..., Any]:
         return compiled(places.answer, b"", self._city, bytearray(self._room))
-
-    @cached_property
-    def _place(self) -> Callable[..., Any]:
-        return compiled(places.place, 0.0, 0.0, 0, self._city, bytearray(self._room))
 
     def columns(self, found: Located, ids: Ids, datum: Datum) -> bytes:
         """Return a batch as `models.Places`, as JSON."""

@@ -51,7 +51,7 @@ class Dataset:
         west, south, east, north = self.tiles.bounds
         middle = np.array([[(west + east) / 2, (south + north) / 2]])
         self.locator.locate(middle, datum=Datum.BD09, edges=True)
-        self.answers.place(float(middle[0, 0]), float(middle[0, 1]), Datum.BD09)
+        self.answers.to_query(b"lon=%.7f&lat=%.7f&datum=bd09" % tuple(middle[0].tolist()))
         x, y = (to_world(middle)[0] * (1 << 12)).astype(int).tolist()
         self.tiles.encode(12, x, y)
 

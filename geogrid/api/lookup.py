@@ -1,7 +1,6 @@
 """Which grid and micro-grid a position lies in."""
 
 import math
-import re
 from typing import Annotated
 
 import numpy as np
@@ -11,7 +10,6 @@ from geogrid.api.deps import Counters, Data, Dataset, each_once
 from geogrid.api.metrics import Metrics
 from geogrid.api.models import Asked, Link, Place
 from geogrid.api.problems import Problem
-from geogrid.datums import Datum
 from geogrid.locate import Located, Status
 
 PATH = "/v1/locate"
@@ -20,14 +18,6 @@ router = APIRouter(prefix=PATH, tags=["locate"])
 
 ANSWERED = (Status.HIT, Status.OUTSIDE)
 """What is an answer; anything else is a mistake in what was asked."""
-
-_DATUMS = {datum.value.encode(): datum for datum in Datum}
-_PLAIN = re.compile(
-    rb"(?!&)(?:(?:^|&)(?:lon=(N)|lat=(N)|datum=([a-z0-9]+))){3}".replace(
-        b"N", rb"-?\d{1,3}(?:\.\d{1,17})?"
-    )
-)
-"""Three parameters in any order; each is there once if each has a value."""
 
 
 @router.get("", dependencies=[Depends(each_once)])
@@ -69,7 +59,7 @@ def locate_quickly(data: Dataset, query: bytes, counters: Metrics) -> bytearray 
 
     Plain is: `lon`, `lat` and `datum`, once each, nothing escaped, a position that can be right.
     """
-    found = data.answers.to_query(query) or _of_many_digits(data, query)
+    found = data.answers.to_query(query)
     if found is None:
         return None
     answer, status, on_edge = found
@@ -77,17 +67,6 @@ def locate_quickly(data: Dataset, query: bytes, counters: Metrics) -> bytearray 
         return None
     counters.position(status, on_edge=on_edge)
     return answer
-
-
-def _of_many_digits(data: Dataset, query: bytes) -> tuple[bytearray, Status, bool] | None:
-    plain = _PLAIN.fullmatch(query)
-    if plain is None:
-        return None
-    lon, lat, name = plain.groups()
-    datum = _DATUMS.get(name)
-    if lon is None or lat is None or datum is None:
-        return None
-    return data.answers.place(float(lon), float(lat), datum)
 
 
 def _name(data: Dataset, row: int) -> str | None:
