@@ -19,7 +19,7 @@ import shapely
 from isal import igzip
 from numpy.typing import NDArray
 
-from geogrid._kernels import clipping, compiled, rounding, snapping
+from geogrid._kernels import Recompiles, clipping, compiled, rounding, snapping
 from geogrid._kernels import tiles as kernels
 from geogrid._kernels.locate import index_boxes
 from geogrid._kernels.messages import framed_texts
@@ -70,7 +70,7 @@ class _Outlines(NamedTuple):
     boxes: NDArray[np.float64]
 
 
-class TileSet:
+class TileSet(Recompiles):
     """The tiles of one edition; built once, asked often, safe in threads.
 
     Attributes
@@ -92,10 +92,6 @@ class TileSet:
         self._values = _values(edition, levels)
         self._layers = _layers(levels, ends)
         self._labelled = [_last_row(LABEL_MIN_ZOOMS, ends, z) for z in range(MAX_ZOOM + 1)]
-
-    def __getstate__(self) -> dict[str, object]:
-        """Leave compiled code behind: it is found again where this is read."""
-        return {name: value for name, value in vars(self).items() if name != "_encode"}
 
     def encode(self, z: int, x: int, y: int) -> bytes:
         """Return the tile, uncompressed; empty where no unit is.

@@ -6,6 +6,7 @@ on disk, so that a command on a hundred rows does not pay for compiling.
 
 import sys
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numba
@@ -34,6 +35,19 @@ def compiled(kernel: Any, *arguments: object) -> Callable[..., Any]:
     kernel(*arguments)
     entry: Callable[..., Any] = kernel.get_overload(tuple(map(numba.typeof, arguments)))
     return entry
+
+
+class Recompiles:
+    """What is pickled without its cached properties, compiled code above all."""
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return what cannot be made again."""
+        kind = type(self)
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if not isinstance(getattr(kind, name, None), cached_property)
+        }
 
 
 lean = numba.njit(cache=True, nogil=True, _nrt=False)  # type: ignore[call-overload]  # lacks _nrt

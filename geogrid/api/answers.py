@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from geogrid._kernels import compiled, places
+from geogrid._kernels import Recompiles, compiled, places
 from geogrid._kernels import json_columns as kernels
 from geogrid.codes import LEVELS
 from geogrid.datums import HEIGHTS, Datum
@@ -57,7 +57,7 @@ class _Texts:
 _FLAGS = _Texts(np.array([b"false,", b"true,"]))
 
 
-class Answers:
+class Answers(Recompiles):
     """Writes what was found in one edition; made once, asked often, safe in threads.
 
     Attributes
@@ -84,11 +84,6 @@ class Answers:
         plain = [np.append(np.char.encode(each, "ascii"), b"") for each in texts]
         self._plain = tuple(_Texts(each) for each in plain)
         self._quoted = tuple(_Texts(np.append(_quoted(each[:-1]), b"null,")) for each in plain)
-
-    def __getstate__(self) -> dict[str, object]:
-        """Leave compiled code behind: it is found again where this is read."""
-        compiled_code = ("_city", "_answer")
-        return {name: value for name, value in vars(self).items() if name not in compiled_code}
 
     def to_query(self, query: bytes) -> tuple[bytearray, Status, bool] | None:
         """Find one position and measure to its border, in microseconds, if the query is plain.

@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from geogrid.api.checking import Checks
 from geogrid.api.deps import Data, Dataset
+from geogrid.api.models import Level
 from geogrid.coverage.findings import RULES, Finding, Findings
 
 router = APIRouter(prefix="/v1", tags=["coverage"])
 
 State = Literal["done", "checking"]
 Severity = Literal["error", "warning", "note"]
-Level = Literal["city", "county", "township", "village", "grid", "microgrid"]
 
 _WAIT = "Seconds to wait for the check before answering 202."
 _AGAIN = "2"

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from geogrid import incidents as counting
 from geogrid.api.deps import Data, Dataset, each_once
+from geogrid.api.models import Level
 from geogrid.api.problems import Problem
 from geogrid.api.reports import Reports, between, span_of
 from geogrid.errors import DataError, UnknownCodeError, UsageError
@@ -22,7 +23,6 @@ from geogrid.incidents.warning import COLOURS, NO_DATA, Thresholds
 
 router = APIRouter(prefix="/v1/incidents", tags=["incidents"], dependencies=[Depends(each_once)])
 
-Level = Literal["city", "county", "township", "village", "grid", "microgrid"]
 Warned = Literal["none", "blue", "yellow", "orange", "red", "no_data"]
 
 _MOST_PARTS = 5_000

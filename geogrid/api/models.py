@@ -13,6 +13,7 @@ from geogrid.api.problems import ProblemDocument
 from geogrid.datums import Datum
 from geogrid.errors import CoordinateError
 from geogrid.locate import Status
+from geogrid.tables import NUMBER
 
 
 def _parse_datum(text: object) -> Datum:
@@ -25,6 +26,8 @@ def _parse_datum(text: object) -> Datum:
         raise PydanticCustomError("unknown_datum", "{why}", told) from error
 
 
+Level = Literal["city", "county", "township", "village", "grid", "microgrid"]
+
 DatumName = Annotated[Datum, BeforeValidator(_parse_datum)]
 """A datum by name; case does not matter, and there is no default."""
 
@@ -33,10 +36,6 @@ def _range(most: int) -> dict[str, JsonValue]:
     """Tell the range in the schema only: a number beyond it gets advice, not a bare refusal."""
     return {"minimum": -most, "maximum": most}
 
-
-NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-"""A plain decimal number: no blanks, underscores, full-width digits. One way to match each digit,
-since texts of callers are matched while all others wait."""
 
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 

@@ -43,7 +43,6 @@ async def docs(request: Request) -> Response:
     return _page(request, "docs.html", _OWN_FILES_ONLY.format(" 'unsafe-inline'"))
 
 
-@router.head("/static/{name:path}")
 @router.get("/static/{name:path}")
 async def asset(name: str, request: Request) -> Response:
     """Return a file of the pages."""

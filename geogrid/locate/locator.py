@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geogrid import datums
-from geogrid._kernels import compiled
+from geogrid._kernels import Recompiles, compiled
 from geogrid._kernels import locate as kernels
 from geogrid.codes import LEVELS, parent_level
 from geogrid.datums import Datum, Epsg, Reference
@@ -143,7 +143,7 @@ _NEAR = (
 )
 
 
-class Locator:
+class Locator(Recompiles):
     """Finds the micro-grid of positions in one edition; made once, asked often, safe in threads.
 
     Examples
@@ -156,10 +156,6 @@ class Locator:
     def __init__(self, edition: Edition | Index) -> None:
         """Index the micro-grids of `edition`, or take an index that is ready."""
         self.index = edition if isinstance(edition, Index) else build(edition)
-
-    def __getstate__(self) -> dict[str, object]:
-        """Leave compiled code behind: it is found again where this is read."""
-        return {"index": self.index}
 
     @classmethod
     def open(cls, path: Path | str) -> "Locator":
